@@ -1,0 +1,43 @@
+# Everything runs from .venv, which is made from requirements.lock. `make quickstart` is the start.
+
+PYTHON ?= python3
+BIN = .venv/bin
+SAMPLE = output/quickstart
+
+.PHONY: install quickstart test check bench lock
+
+install: .venv/.installed
+
+.venv/.installed: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || { echo "making .venv"; $(PYTHON) -m venv .venv; }
+	@echo "installing requirements.lock"
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# A candle file from a seed, a backtest over it, then five seconds of paper trading.
+quickstart: install
+	@mkdir -p $(SAMPLE)
+	@$(BIN)/python -m adapters.mock.sample $(SAMPLE)/candles.csv --seed 7 --candles 20000
+	@$(BIN)/headrace backtest config/quickstart.yaml --report $(SAMPLE)/report.html
+	@$(BIN)/headrace run config/paper.yaml --for 5s
+
+# TESTS narrows it: make test TESTS=tests/framework/bus
+test: install
+	@$(BIN)/python -m pytest -n 2 $(TESTS)
+
+check: install
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+# WORKLOADS narrows it: make bench WORKLOADS="bars bus"
+bench: install
+	@$(BIN)/python -m benchmarks $(WORKLOADS)
+
+# Keeps the versions that are locked; make lock UPGRADE=--upgrade takes the newest.
+lock: install
+	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet $(UPGRADE) \
+		--extra data,report,dev --build-deps-for editable --strip-extras --allow-unsafe \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--output-file requirements.lock pyproject.toml

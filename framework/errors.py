@@ -1,0 +1,158 @@
+"""Every error this package raises.
+
+FrameworkError
+├── ConfigError              a setting is missing or makes no sense
+├── DataError                a data file cannot be read, or says something impossible
+├── VenueError               the other side refused, or broke its own rules
+│   ├── VenueUnavailable     retry later; whether it acted is a question, not an answer
+│   └── RateLimited          retry after `retry_after_s`
+├── StreamError              numbered data can no longer be trusted
+│   ├── SequenceGap          a delta is missing; take a new snapshot
+│   └── ChannelOverflow      the reader fell behind a channel that must not drop
+├── OrderError               the caller asked for something impossible
+│   ├── OffGrid              a price or quantity is not on the instrument's grid
+│   └── UnknownInstrument    no venue of this configuration has that instrument
+├── StrategyError            strategy code went wrong
+│   └── HandlerTimeout       a handler blocked the loop for longer than its limit
+├── InvariantBroken          a bug of ours: the engine halts rather than guess
+└── SimulationError          a simulated world was used against its rules
+    ├── SimulationDeadlock   nothing is ready and nothing is scheduled
+    ├── SimulationStalled    callbacks run for ever at one instant
+    ├── SimulationTimeLimit  virtual time passed its cap
+    └── ForbiddenInSimulation  a thread, process or real socket
+"""
+
+
+class FrameworkError(Exception):
+    """Base of every error raised on purpose."""
+
+    is_retryable: bool = False
+
+
+class ConfigError(FrameworkError):
+    """A setting is missing or makes no sense; `str()` is one line with place and reason."""
+
+    def __init__(
+        self, reason: str, *, file: str | None = None, line: int | None = None, key: str = ""
+    ) -> None:
+        place = ":".join(str(part) for part in (file, line) if part is not None)
+        super().__init__(": ".join(part for part in (place, key, reason) if part))
+        self.reason = reason
+        self.file = file
+        self.line = line
+        self.key = key
+
+
+class DataError(FrameworkError):
+    """A data file cannot be read, or says something impossible; names file, line and reason."""
+
+    def __init__(self, reason: str, *, file: str | None = None, line: int | None = None) -> None:
+        place = ":".join(str(part) for part in (file, line) if part is not None)
+        super().__init__(f"{place}: {reason}" if place else reason)
+        self.reason = reason
+        self.file = file
+        self.line = line
+
+
+class VenueError(FrameworkError):
+    """The other side refused, or broke its own rules."""
+
+
+class VenueUnavailable(VenueError):
+    """The other side cannot be reached; whether it acted is unknown."""
+
+    is_retryable = True
+
+
+class RateLimited(VenueError):
+    """The venue asks for a pause of `retry_after_s` seconds."""
+
+    is_retryable = True
+
+    def __init__(self, venue: str, retry_after_s: float) -> None:
+        super().__init__(f"{venue} asks for a pause of {retry_after_s:.1f} s")
+        self.venue = venue
+        self.retry_after_s = retry_after_s
+
+
+class StreamError(FrameworkError):
+    """Numbered data can no longer be trusted."""
+
+
+class SequenceGap(StreamError):
+    """A numbered message is missing."""
+
+    def __init__(self, stream: str, expected: int, received: int) -> None:
+        super().__init__(f"{stream}: expected number {expected}, received {received}")
+        self.stream = stream
+        self.expected = expected
+        self.received = received
+
+
+class ChannelOverflow(StreamError):
+    """The reader fell behind a channel that must not drop; its subscription has ended.
+
+    `resume_after` is the engine's sequence number of the last event that the reader could
+    still take: `subscribe(after=resume_after)` continues from the log without a hole.
+    """
+
+    def __init__(
+        self, channel: str, capacity: int, *, counts: dict[str, int], resume_after: int
+    ) -> None:
+        super().__init__(f"channel {channel!r} is full at {capacity} events")
+        self.channel = channel
+        self.capacity = capacity
+        self.counts = counts
+        self.resume_after = resume_after
+
+
+class OrderError(FrameworkError):
+    """The caller asked for something impossible; `reason` is a short code or sentence."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class OffGrid(OrderError):
+    """A price or quantity is not on the instrument's grid."""
+
+
+class UnknownInstrument(OrderError):
+    """No venue of this configuration has that instrument."""
+
+    def __init__(self, instrument: str) -> None:
+        super().__init__(f"unknown instrument {instrument!r}")
+        self.instrument = instrument
+
+
+class StrategyError(FrameworkError):
+    """Strategy code went wrong."""
+
+
+class HandlerTimeout(StrategyError):
+    """A plain handler blocked the loop for longer than its limit."""
+
+
+class InvariantBroken(FrameworkError):
+    """A bug of ours: the engine halts rather than guess."""
+
+
+class SimulationError(FrameworkError):
+    """A simulated world was used against its rules."""
+
+
+class SimulationDeadlock(SimulationError):
+    """Nothing is ready and nothing is scheduled: the waiting tasks can never go on."""
+
+
+class SimulationStalled(SimulationError):
+    """Callbacks run for ever at one instant of virtual time."""
+
+
+class SimulationTimeLimit(SimulationError):
+    """Virtual time passed its cap."""
+
+
+class ForbiddenInSimulation(SimulationError):
+    """Threads, processes and real sockets do not exist in a simulated world."""

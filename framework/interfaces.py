@@ -1,0 +1,143 @@
+"""What others implement or call: adapters, feeds, brokers, the market as the core sees it.
+
+Every long-lived object has `run()`, which goes on until cancelled; its caller owns the task.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from random import Random
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from framework.model.commands import VenueCommand
+from framework.model.events import Event
+from framework.model.instrument import Instrument
+from framework.model.market_data import Candle, MarkPrice, Quote, Trade
+from framework.model.orders import OrderType
+from framework.model.reports import OrderFact
+
+T = TypeVar("T")
+
+Publish = Callable[[Event | OrderFact], None]
+"""Hands one event or order fact to the bus: on the loop's thread, never waiting."""
+
+
+class TimerHandle(Protocol):
+    """A pending timer."""
+
+    def cancel(self) -> None:
+        """Take the timer back; harmless once it fired."""
+
+
+class Clock(Protocol):
+    """Market time (design.md section 2): live, or virtual in a backtest."""
+
+    @property
+    def now_ns(self) -> int:
+        """Nanoseconds UTC; never goes back."""
+
+    def call_at(self, time_ns: int, callback: Callable[[], None]) -> TimerHandle:
+        """Call `callback` once `now_ns` is at least `time_ns`, after the market data of then."""
+
+
+class BookView(Protocol):
+    """Reads of an order book; prices and sizes are plain floats the caller may keep."""
+
+    @property
+    def is_synced(self) -> bool: ...
+    @property
+    def best_bid(self) -> tuple[float, float] | None: ...
+    @property
+    def best_ask(self) -> tuple[float, float] | None: ...
+    def bids(self, depth: int) -> list[tuple[float, float]]: ...
+    def asks(self, depth: int) -> list[tuple[float, float]]: ...
+
+
+class MarketView(Protocol):
+    """The newest market state per instrument; None where nothing came yet."""
+
+    def quote(self, instrument: str) -> Quote | None: ...
+    def trade(self, instrument: str) -> Trade | None: ...
+    def candle(self, instrument: str) -> Candle | None: ...
+    def book(self, instrument: str) -> BookView | None: ...
+    def mark_price(self, instrument: str) -> MarkPrice | None: ...
+    def reference_price(self, instrument: str) -> float | None:
+        """The newest of mid quote, book mid, last trade, candle close, by event time."""
+
+
+class AdapterContext(Protocol):
+    """What an adapter is given: the seams of law 1 and its place in the configuration."""
+
+    @property
+    def venue(self) -> str: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def market(self) -> MarketView: ...
+    @property
+    def publish(self) -> Publish: ...
+    def random_for(self, name: str) -> Random:
+        """An independent random stream: a function of the configured seed and `name` alone."""
+
+    async def blocking(self, function: Callable[[], T]) -> T:
+        """Run blocking work in a worker thread; inline in a simulated world."""
+
+
+class MarketFeed(Protocol):
+    """Market data of one venue."""
+
+    @property
+    def instruments(self) -> Sequence[Instrument]: ...
+    def subscribe(self, instrument: str, channel: str, interval: str = "") -> None:
+        """Ask for `quotes`, `trades`, `candles` (with its interval) or `book`; counted."""
+
+    def unsubscribe(self, instrument: str, channel: str, interval: str = "") -> None: ...
+    async def history(
+        self, instrument: str, interval: str, *, end_ns: int, limit: int
+    ) -> list[Candle]:
+        """The last `limit` closed candles with `close_ns <= end_ns`, oldest first."""
+
+    async def run(self) -> None:
+        """Connect and publish until cancelled."""
+
+
+class RecordedFeed(Protocol):
+    """Market data with an end: the drivers pull it in time order instead of running it."""
+
+    @property
+    def instruments(self) -> Sequence[Instrument]: ...
+    def scan(self) -> Iterator[Event]:
+        """Yield every event in time order, streaming: memory does not grow with the input."""
+
+
+class BrokerCapabilities(msgspec.Struct, frozen=True):
+    """What a broker can do by itself."""
+
+    order_types: frozenset[OrderType] = frozenset(OrderType)
+    has_client_ids: bool = True
+    has_modify: bool = True
+    has_reduce_only: bool = True
+    has_post_only: bool = True
+    has_brackets: bool = False
+    visibility_delay_ms: int = 0
+
+
+class Broker(Protocol):
+    """Order entry at one venue."""
+
+    @property
+    def capabilities(self) -> BrokerCapabilities: ...
+    def send(self, command: VenueCommand) -> None:
+        """Hand over one command, already durable; never waits. Answers come as order facts."""
+
+    async def run(self) -> None:
+        """Own the connection until cancelled."""
+
+
+class Adapter(msgspec.Struct):
+    """The parts of one venue; a data-only venue has no broker."""
+
+    feed: MarketFeed | None = None
+    recorded: RecordedFeed | None = None
+    broker: Broker | None = None
+    close: Callable[[], Awaitable[None]] | None = None
