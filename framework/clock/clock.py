@@ -1,0 +1,108 @@
+"""Market time: live, or virtual and moved by a driver. The only place that reads a real clock."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from framework.clock.timers import NEVER_NS, PendingTimer, Timers
+from framework.errors import InvariantBroken
+
+MAXIMUM_SLEW = 0.0005  # of elapsed time: NTP's own limit, 0.5 ms per second
+
+
+class VirtualClock:
+    """Virtual market time: it moves only when its driver says so, and never back."""
+
+    def __init__(self, start_ns: int = 0) -> None:
+        self.now_ns = start_ns
+        self.timers = Timers()
+
+    def call_at(self, time_ns: int, callback: Callable[[], None]) -> PendingTimer:
+        """Call `callback` once time has come to `time_ns`, after the market data of then."""
+        return self.timers.add(max(time_ns, self.now_ns), callback)
+
+    def advance_to(self, time_ns: int) -> None:
+        """Move to `time_ns` without firing anything.
+
+        Raises:
+            InvariantBroken: that would be a step back.
+        """
+        if time_ns < self.now_ns:
+            raise InvariantBroken(f"market time cannot go back from {self.now_ns} to {time_ns}")
+        self.now_ns = time_ns
+
+
+class LiveClock:
+    """Real market time: wall time at start plus monotonic time, slewed towards the wall clock.
+
+    It never goes back and never jumps: a wall clock that is set by an hour is followed at no
+    more than 0.5 ms per second (R-57). Timers are armed on the running loop.
+    """
+
+    def __init__(
+        self,
+        *,
+        wall_ns: Callable[[], int] = time.time_ns,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.timers = Timers()
+        self._wall_ns = wall_ns
+        self._monotonic_ns = monotonic_ns
+        self._base_ns = wall_ns()
+        self._base_monotonic_ns = monotonic_ns()
+        self._armed: asyncio.TimerHandle | None = None
+        self._armed_ns = NEVER_NS
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def now_ns(self) -> int:
+        """Nanoseconds UTC."""
+        elapsed_ns = self._monotonic_ns() - self._base_monotonic_ns
+        if elapsed_ns >= 1_000_000_000:
+            return self._rebase(elapsed_ns)
+        return self._base_ns + elapsed_ns
+
+    def drift_ns(self) -> int:
+        """How far the wall clock is ahead of this one."""
+        return self._wall_ns() - self.now_ns
+
+    def call_at(self, time_ns: int, callback: Callable[[], None]) -> PendingTimer:
+        """Call `callback` on the loop once `now_ns` is at least `time_ns`."""
+        timer = self.timers.add(time_ns, callback)
+        self._arm()
+        return timer
+
+    def start(self) -> None:
+        """Arm the timers on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._arm()
+
+    def stop(self) -> None:
+        """Disarm; pending timers stay and fire after the next `start`."""
+        if self._armed is not None:
+            self._armed.cancel()
+        self._armed, self._armed_ns, self._loop = None, NEVER_NS, None
+
+    def _rebase(self, elapsed_ns: int) -> int:
+        now_ns = self._base_ns + elapsed_ns
+        limit_ns = int(elapsed_ns * MAXIMUM_SLEW)
+        now_ns += max(-limit_ns, min(limit_ns, self._wall_ns() - now_ns))
+        self._base_ns = now_ns
+        self._base_monotonic_ns += elapsed_ns
+        return now_ns
+
+    def _arm(self) -> None:
+        due_ns = self.timers.next_ns
+        if self._loop is None or due_ns >= self._armed_ns:
+            return
+        if self._armed is not None:
+            self._armed.cancel()
+        delay_s = max(0, due_ns - self.now_ns) / 1e9
+        self._armed_ns = due_ns
+        self._armed = self._loop.call_later(min(delay_s, 3600.0), self._fire)
+
+    def _fire(self) -> None:
+        self._armed, self._armed_ns = None, NEVER_NS
+        while (timer := self.timers.pop(self.now_ns)) is not None:
+            timer.callback()
+        self._arm()
