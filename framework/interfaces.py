@@ -141,3 +141,21 @@ class Adapter(msgspec.Struct):
     recorded: RecordedFeed | None = None
     broker: Broker | None = None
     close: Callable[[], Awaitable[None]] | None = None
+
+
+class OrderLog(Protocol):
+    """What must be durable, in order; outputs wait until the log is durable up to their cause."""
+
+    @property
+    def position(self) -> int:
+        """The position of the newest entry; 0 when empty."""
+
+    @property
+    def durable_position(self) -> int:
+        """Everything up to here survives a crash."""
+
+    def append(self, entry: object) -> int:
+        """Write `entry` behind the others and return its position."""
+
+    def read(self, after: int = 0) -> Iterator[tuple[int, object]]:
+        """Yield (position, entry) of what follows `after`, oldest first."""

@@ -70,11 +70,15 @@ FORMING = "forming"  # candles that are not closed yet
 
 
 class EventRule(msgspec.Struct, frozen=True):
-    """How events of one type travel: channel, the fields that route them, the conflation key."""
+    """How events of one type travel: channel, the fields that route them, the conflation key.
+
+    An event struct of a user's own declares it as its class attribute `RULE`.
+    """
 
     channel: str
     route_by: tuple[str, ...] = ()  # none: one route for the whole type
     key: Callable[[Any], object] | None = None
+    own_rule: ChannelRule | None = None  # of a channel that only this event type has
 
 
 def _by_instrument(event: Any) -> object:

@@ -125,7 +125,7 @@ class Subscriber:
         if channel is None:
             channel = self.channels[name] = make_channel(
                 name,
-                self._rules[name],
+                rule.own_rule or self._rules[name],
                 self.marks,
                 key_of=rule.key or type,
                 merge=_merge_timers if name == "timers" else None,

@@ -1,6 +1,7 @@
 """The ways out of a simulated world: threads, processes and real sockets, all of them closed.
 
 Anything outside runs on real time, so its answer would arrive at a moment that no seed decides.
+Plain connections are let through, to the in-memory network.
 """
 
 import asyncio
@@ -8,11 +9,14 @@ import threading
 from asyncio import Handle
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, NoReturn, TypeVarTuple
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVarTuple
 
 import anyio._backends._asyncio as anyio_backend
 
 from framework.errors import ForbiddenInSimulation
+
+if TYPE_CHECKING:
+    from framework.simulation.network import MemoryNetwork, MemoryServer
 
 Ts = TypeVarTuple("Ts")
 
@@ -63,6 +67,41 @@ class EnclosedLoop(asyncio.BaseEventLoop):
     sock_sendall = _forbidden("real sockets (sock_sendall)")
     sock_sendfile = _forbidden("real sockets (sock_sendfile)")
     sock_sendto = _forbidden("real sockets (sock_sendto)")
+
+    @property
+    def network(self) -> "MemoryNetwork":
+        """The network that connections of this loop lead to."""
+        raise NotImplementedError
+
+    async def create_connection(  # type: ignore[override]
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        host: str,
+        port: int,
+        *,
+        ssl: object = None,
+        sock: object = None,
+        **options: object,
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        """Connect over the in-memory network; other options have no meaning there."""
+        if ssl or sock is not None:
+            raise ForbiddenInSimulation("TLS and real sockets do not exist in a simulated world")
+        return await self.network.connect(protocol_factory, host, port)
+
+    async def create_server(  # type: ignore[override]
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        host: str | None = None,
+        port: int = 0,
+        *,
+        ssl: object = None,
+        sock: object = None,
+        **options: object,
+    ) -> "MemoryServer":
+        """Listen on the in-memory network; other options have no meaning there."""
+        if ssl or sock is not None:
+            raise ForbiddenInSimulation("TLS and real sockets do not exist in a simulated world")
+        return self.network.listen(host, port, protocol_factory)
 
     def call_soon_threadsafe(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None

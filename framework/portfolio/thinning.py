@@ -1,0 +1,41 @@
+"""Bounded series: of each bucket of time only the newest sample is kept.
+
+Buckets start one nanosecond wide, so that nothing is lost. Whenever the series is full they
+grow to the next width that halves it; up to a day each width divides the next whole day, so a
+day's last sample survives all of them.
+"""
+
+from array import array
+from collections.abc import Sequence
+
+NS_PER_S = 1_000_000_000
+NS_PER_DAY = 86_400 * NS_PER_S
+
+_WIDTHS_S = (1, 5, 15, 60, 300, 900, 3_600, 4 * 3_600, 86_400)
+
+
+def wider(width_ns: int) -> int:
+    """Return the next bucket width after `width_ns`: along the list, then doubling."""
+    for width_s in _WIDTHS_S:
+        if width_s * NS_PER_S > width_ns:
+            return width_s * NS_PER_S
+    return 2 * width_ns
+
+
+def newest_per_bucket(times_ns: Sequence[int], width_ns: int) -> list[int]:
+    """Return the indices of the last sample of each bucket; `times_ns` must not fall."""
+    last = len(times_ns) - 1
+    return [
+        index
+        for index, time_ns in enumerate(times_ns)
+        if index == last or time_ns // width_ns != times_ns[index + 1] // width_ns
+    ]
+
+
+def thinned(times_ns: "array[int]", width_ns: int, target: int) -> tuple[int, list[int]]:
+    """Return (new width, indices kept) with the narrowest wider buckets that leave ≤ `target`."""
+    while True:
+        width_ns = wider(width_ns)
+        kept = newest_per_bucket(times_ns, width_ns)
+        if len(kept) <= target:
+            return width_ns, kept

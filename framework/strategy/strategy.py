@@ -1,0 +1,419 @@
+"""The base class of all strategies: handlers in, orders out."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from inspect import iscoroutinefunction
+from random import Random
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+import structlog
+
+from framework.interfaces import BookView
+from framework.model.account import Account, CashBooked, Position, Settled
+from framework.model.events import (
+    ConnectionChanged,
+    DataStale,
+    ErrorRaised,
+    GapDetected,
+    Resynced,
+    Timer,
+)
+from framework.model.instrument import Instrument, InstrumentChanged, Number
+from framework.model.market_data import (
+    BookChanged,
+    BookDelta,
+    BookSnapshot,
+    Candle,
+    Funding,
+    MarketStatus,
+    MarkPrice,
+    Quote,
+    Ticker,
+    Trade,
+)
+from framework.model.orders import (
+    Fill,
+    FillCorrected,
+    Order,
+    OrderType,
+    Side,
+    TimeInForce,
+)
+from framework.strategy.context import PositionLike, StrategyContext
+from framework.strategy.handle import OrderHandle
+
+T = TypeVar("T")
+BUY, SELL = Side.BUY, Side.SELL
+GTC = TimeInForce.GTC
+MARKET, LIMIT, STOP, STOP_LIMIT = (
+    OrderType.MARKET,
+    OrderType.LIMIT,
+    OrderType.STOP,
+    OrderType.STOP_LIMIT,
+)
+
+HANDLERS: dict[str, tuple[type, ...]] = {
+    "on_quote": (Quote,),
+    "on_trade": (Trade,),
+    "on_candle": (Candle,),
+    "on_book": (BookChanged,),
+    "on_delta": (BookSnapshot, BookDelta),
+    "on_market": (Ticker, MarkPrice, Funding, MarketStatus, InstrumentChanged),
+    "on_order": (Order,),
+    "on_fill": (Fill, FillCorrected),
+    "on_position": (Position,),
+    "on_account": (Account, CashBooked, Settled),
+    "on_connection": (ConnectionChanged,),
+    "on_gap": (GapDetected, Resynced),
+    "on_stale": (DataStale,),
+    "on_timer": (Timer,),
+    "on_error": (ErrorRaised,),
+}
+
+
+class Strategy:
+    """Subclass it, override the handlers you need, and trade with `buy`, `sell` and `close`.
+
+    Handlers may be `def` or `async def`; those of one strategy never overlap. Orders are checked
+    at once and sent after the handler has returned or awaited: position and cash never change
+    within a `def` handler.
+    """
+
+    class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        """What the configuration file may set; a subclass declares its own."""
+
+    events: ClassVar[tuple[type, ...]] = ()
+    """Event types of the user's own that `on_event` receives."""
+
+    settings: Any
+
+    def __init__(self, settings: Any, context: StrategyContext) -> None:
+        self.settings = settings
+        self.context = context
+        self.log = structlog.get_logger("strategy").bind(run=context.run)
+
+    # -- handlers ----------------------------------------------------------------------------
+
+    def on_start(self) -> Any:
+        """Called first: create indicators and watch market data here."""
+
+    def on_stop(self) -> Any:
+        """Called last, before the stop policy acts."""
+
+    def on_halt(self, reason: str) -> Any:
+        """Called instead of `on_stop` when the strategy is halted."""
+
+    def on_quote(self, quote: Quote) -> Any:
+        """A watched instrument's best bid or ask changed."""
+
+    def on_trade(self, trade: Trade) -> Any:
+        """A watched instrument traded."""
+
+    def on_candle(self, candle: Candle) -> Any:
+        """A watched candle closed (`is_closed`) or changed."""
+
+    def on_book(self, book: BookView) -> Any:
+        """A watched book changed; `book` is its newest state."""
+
+    def on_delta(self, delta: BookSnapshot | BookDelta) -> Any:
+        """A watched venue message of level changes (`watch_deltas`)."""
+
+    def on_market(self, event: Ticker | MarkPrice | Funding | MarketStatus) -> Any:
+        """Something else about a watched instrument changed."""
+
+    def on_order(self, order: Order) -> Any:
+        """One of this run's orders changed."""
+
+    def on_fill(self, fill: Fill | FillCorrected) -> Any:
+        """One of this run's orders was filled."""
+
+    def on_position(self, position: Position) -> Any:
+        """One of this run's positions changed."""
+
+    def on_account(self, account: Account | CashBooked | Settled) -> Any:
+        """Cash or margin of the account changed."""
+
+    def on_connection(self, change: ConnectionChanged) -> Any:
+        """The link to a venue changed state."""
+
+    def on_gap(self, gap: GapDetected | Resynced) -> Any:
+        """Market data is missing, or whole again."""
+
+    def on_stale(self, stale: DataStale) -> Any:
+        """A stream has been silent for too long."""
+
+    def on_timer(self, timer: Timer) -> Any:
+        """A timer set by `every` or `at` fired."""
+
+    def on_error(self, error: ErrorRaised) -> Any:
+        """A handler, of this strategy or another subscriber, raised."""
+
+    def on_event(self, event: Any) -> Any:
+        """An event of a type listed in `events`."""
+
+    # -- market data -------------------------------------------------------------------------
+
+    def watch_quotes(self, instrument: str) -> None:
+        """Receive quotes in `on_quote`."""
+        self.context.watch("quotes", instrument, interval="", warmup=0)
+
+    def watch_trades(self, instrument: str) -> None:
+        """Receive trades in `on_trade`."""
+        self.context.watch("trades", instrument, interval="", warmup=0)
+
+    def watch_candles(self, instrument: str, interval: str, warmup: int = 0) -> None:
+        """Receive candles in `on_candle`, after `warmup` earlier ones (`is_warming_up`)."""
+        self.context.watch("candles", instrument, interval=interval, warmup=warmup)
+
+    def watch_book(self, instrument: str) -> None:
+        """Receive the newest book in `on_book`."""
+        self.context.watch("book", instrument, interval="", warmup=0)
+
+    def watch_deltas(self, instrument: str) -> None:
+        """Receive every book message in `on_delta`."""
+        self.context.watch("deltas", instrument, interval="", warmup=0)
+
+    def watch_market(self, instrument: str) -> None:
+        """Receive tickers, mark prices, funding and market status in `on_market`."""
+        self.context.watch("market", instrument, interval="", warmup=0)
+
+    async def history(self, instrument: str, interval: str, limit: int) -> list[Candle]:
+        """Return up to `limit` closed candles before now, oldest first."""
+        return await self.context.history(instrument, interval, limit)
+
+    def quote(self, instrument: str) -> Quote | None:
+        """Return the newest quote."""
+        return self.context.quote(instrument)
+
+    def trade(self, instrument: str) -> Trade | None:
+        """Return the newest trade."""
+        return self.context.trade(instrument)
+
+    def candle(self, instrument: str) -> Candle | None:
+        """Return the newest closed candle, of any interval."""
+        return self.context.candle(instrument)
+
+    def book(self, instrument: str) -> BookView | None:
+        """Return the order book."""
+        return self.context.book(instrument)
+
+    def instrument(self, name: str) -> Instrument:
+        """Return the instrument's definition. Raises UnknownInstrument."""
+        return self.context.instrument(name)
+
+    # -- orders ------------------------------------------------------------------------------
+
+    def buy(
+        self,
+        instrument: str,
+        quantity: Number,
+        *,
+        price: Number | None = None,
+        stop_price: Number | None = None,
+        time_in_force: TimeInForce = GTC,
+        expire_ns: int | None = None,
+        post_only: bool = False,
+        reduce_only: bool = False,
+        key: str | None = None,
+        tags: Sequence[str] = (),
+    ) -> OrderHandle:
+        """Buy at the market, at `price` or better, or once `stop_price` is touched."""
+        return self._order(
+            instrument,
+            BUY,
+            quantity,
+            price,
+            stop_price,
+            time_in_force,
+            expire_ns,
+            post_only,
+            reduce_only,
+            key,
+            tags,
+        )
+
+    def sell(
+        self,
+        instrument: str,
+        quantity: Number,
+        *,
+        price: Number | None = None,
+        stop_price: Number | None = None,
+        time_in_force: TimeInForce = GTC,
+        expire_ns: int | None = None,
+        post_only: bool = False,
+        reduce_only: bool = False,
+        key: str | None = None,
+        tags: Sequence[str] = (),
+    ) -> OrderHandle:
+        """Sell at the market, at `price` or better, or once `stop_price` is touched."""
+        return self._order(
+            instrument,
+            SELL,
+            quantity,
+            price,
+            stop_price,
+            time_in_force,
+            expire_ns,
+            post_only,
+            reduce_only,
+            key,
+            tags,
+        )
+
+    def _order(
+        self,
+        instrument: str,
+        side: Side,
+        quantity: Number,
+        price: Number | None,
+        stop_price: Number | None,
+        time_in_force: TimeInForce,
+        expire_ns: int | None,
+        post_only: bool,
+        reduce_only: bool,
+        key: str | None,
+        tags: Sequence[str],
+    ) -> OrderHandle:
+        if stop_price is None:
+            order_type = MARKET if price is None else LIMIT
+        else:
+            order_type = STOP if price is None else STOP_LIMIT
+        context = self.context
+        order_id = context.submit(
+            instrument,
+            side,
+            quantity,
+            type=order_type,
+            price=price,
+            stop_price=stop_price,
+            time_in_force=time_in_force,
+            expire_ns=expire_ns,
+            post_only=post_only,
+            reduce_only=reduce_only,
+            key=key,
+            tags=tags,
+        )
+        return OrderHandle(order_id, context)
+
+    def close(self, instrument: str) -> OrderHandle | None:
+        """Cancel working entries and send one reducing order; None if there is nothing to close."""
+        order_id = self.context.close(instrument)
+        return None if order_id is None else OrderHandle(order_id, self.context)
+
+    def cancel(self, order: OrderHandle | str) -> None:
+        """Ask for an order to be taken back; the answer comes as `on_order`."""
+        self.context.cancel(order if isinstance(order, str) else order.order_id)
+
+    def modify(
+        self,
+        order: OrderHandle | str,
+        *,
+        quantity: Number | None = None,
+        price: Number | None = None,
+        stop_price: Number | None = None,
+    ) -> None:
+        """Ask for a working order to be changed; None leaves a value as it is."""
+        self.context.modify(
+            order if isinstance(order, str) else order.order_id,
+            quantity=quantity,
+            price=price,
+            stop_price=stop_price,
+        )
+
+    def cancel_all(self, instrument: str | None = None) -> None:
+        """Cancel this run's working orders, all or those of one instrument."""
+        self.context.cancel_all(instrument)
+
+    def flatten(self) -> None:
+        """Cancel everything and close all positions of this run."""
+        self.context.flatten()
+
+    def handle(self, order_id: str) -> OrderHandle:
+        """Return a handle on an order of this run."""
+        return OrderHandle(order_id, self.context)
+
+    def orders(self, instrument: str | None = None) -> list[Order]:
+        """Return this run's working orders, oldest first."""
+        return self.context.orders(instrument)
+
+    def position(self, instrument: str) -> PositionLike:
+        """Return this run's view of one instrument."""
+        return self.context.position(instrument)
+
+    def account(self) -> Account:
+        """Return the balances of this run's account."""
+        return self.context.account()
+
+    # -- time and the world outside ------------------------------------------------------------
+
+    @property
+    def now_ns(self) -> int:
+        """Market time of the item being handled, nanoseconds UTC."""
+        return self.context.now_ns
+
+    @property
+    def is_warming_up(self) -> bool:
+        """Candles come from history; orders are denied."""
+        return self.context.is_warming_up
+
+    @property
+    def random(self) -> Random:
+        """A random source of this run's own, from the configured seed."""
+        return self.context.random
+
+    def every(self, seconds: float, name: str = "every") -> None:
+        """Call `on_timer` each `seconds` of market time, first one period from now."""
+        period_ns = round(seconds * 1e9)
+        self.context.set_timer(name, first_ns=self.now_ns + period_ns, every_ns=period_ns)
+
+    def at(self, time_ns: int, name: str = "at") -> None:
+        """Call `on_timer` once at `time_ns`."""
+        self.context.set_timer(name, first_ns=time_ns, every_ns=None)
+
+    def cancel_timer(self, name: str) -> None:
+        """Stop a timer."""
+        self.context.cancel_timer(name)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for `seconds` of market time."""
+        await self.context.sleep(seconds)
+
+    async def external(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Await an answer from outside the framework in a way that a replay can repeat."""
+        return await self.context.external(coroutine)
+
+    async def blocking(self, function: Callable[[], T]) -> T:
+        """Run blocking work without holding the loop."""
+        return await self.context.blocking(function)
+
+    def publish(self, event: Any) -> None:
+        """Publish an event of the user's own."""
+        self.context.publish(event)
+
+
+def handlers_of(strategy: Strategy) -> dict[type, Callable[[Any], Any]]:
+    """Return the handlers that a strategy overrides, by event type."""
+    handlers: dict[type, Callable[[Any], Any]] = {}
+    for name, event_types in HANDLERS.items():
+        if getattr(type(strategy), name) is not getattr(Strategy, name):
+            handlers.update(dict.fromkeys(event_types, getattr(strategy, name)))
+    if BookChanged in handlers:
+        handlers[BookChanged] = _with_book(strategy)
+    handlers.update(dict.fromkeys(strategy.events, strategy.on_event))
+    return handlers
+
+
+def _with_book(strategy: Strategy) -> Callable[[BookChanged], Any]:
+    """Return a handler that passes the newest book instead of the note that it changed."""
+
+    def on_book(change: BookChanged) -> Any:
+        book = strategy.book(change.instrument)
+        return None if book is None else strategy.on_book(book)
+
+    async def on_book_async(change: BookChanged) -> None:
+        book = strategy.book(change.instrument)
+        if book is not None:
+            await strategy.on_book(book)
+
+    return on_book_async if iscoroutinefunction(strategy.on_book) else on_book
