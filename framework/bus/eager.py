@@ -41,6 +41,7 @@ class EagerTask:
         self._task: asyncio.Task[Any] | None = None
         self._handoff: asyncio.Future[Waiting] | None = None
         self._context: contextvars.Context | None = None
+        self._is_giving_up = False
 
     @property
     def is_running(self) -> bool:
@@ -50,7 +51,7 @@ class EagerTask:
     async def run(self, ready: Callable[[], None]) -> None:
         """Carry waiting coroutines on until cancelled; `ready` is called once at the start."""
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
+        self._task = task = asyncio.current_task()
         self._context = contextvars.copy_context()
         self._handoff = self._loop.create_future()
         ready()
@@ -59,6 +60,9 @@ class EagerTask:
                 waiting = await self._handoff
                 self._handoff = self._loop.create_future()
                 self._done(await self._finish(waiting))
+                if self._is_giving_up:  # it ended by itself in the same turn
+                    self._is_giving_up = False
+                    task.uncancel() if task is not None else None
         finally:
             self._handoff = None
 
@@ -81,11 +85,21 @@ class EagerTask:
         handoff.set_result((coroutine, waits_for))
         return False
 
+    def give_up(self) -> None:
+        """Cancel the coroutine that waits, if one does; the task itself lives on."""
+        if self._task is not None and not self._is_giving_up:
+            self._is_giving_up = True
+            self._task.cancel()
+
     async def _finish(self, waiting: Waiting) -> BaseException | None:
         task = self._task
         try:
             await _carry_on(*waiting, self._before, self._after)
         except asyncio.CancelledError as error:
+            if task is not None and self._is_giving_up:
+                task.uncancel()
+                self._is_giving_up = False
+                return None
             if task is not None and task.cancelling():
                 raise
             return error  # what it awaited was cancelled, not this task

@@ -16,6 +16,8 @@ from framework.model.events import (
     Overflowed,
     RateLimited,
     Resynced,
+    RunStarted,
+    RunStopping,
     Timer,
 )
 from framework.model.instrument import InstrumentChanged
@@ -62,6 +64,7 @@ DEFAULT_RULES: dict[str, ChannelRule] = {
     "positions": ChannelRule(10_000, Overflow.ERROR),
     "account": ChannelRule(10_000, Overflow.ERROR),
     "timers": ChannelRule(10_000, Overflow.CONFLATE),
+    "runs": ChannelRule(1_000, Overflow.ERROR),
     "system": ChannelRule(1_000, Overflow.CONFLATE),
     "incidents": ChannelRule(1_000, Overflow.DROP_OLDEST),
 }
@@ -109,6 +112,8 @@ EVENT_RULES: dict[type, EventRule] = {
     CashBooked: EventRule("account", ("run",)),
     Settled: EventRule("account", ("account",)),
     Timer: EventRule("timers", ("owner",), lambda e: e.name),
+    RunStarted: EventRule("runs", ("run",)),
+    RunStopping: EventRule("runs", ("run",)),
     ConnectionChanged: EventRule("system", (), lambda e: (type(e), e.venue, e.link)),
     GapDetected: EventRule("system", ("instrument",), _by_stream),
     Resynced: EventRule("system", ("instrument",), _by_stream),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -85,6 +85,7 @@ class Subscriber:
         self._on_overflow = on_overflow
         self._after = after
         self._failure: ChannelOverflow | None = None
+        self._first: deque[Any] = deque()  # handed out before anything queued: warm-up
         self.is_async = any(iscoroutinefunction(handler) for handler in handlers.values())
         self.is_busy = self.is_async  # until its task runs
         self.task = EagerTask(before=self._resume, after=after, done=self._finished)
@@ -161,10 +162,32 @@ class Subscriber:
     @property
     def is_waiting(self) -> bool:
         """Something is queued (or has failed) and the subscriber is free to take it."""
-        return (bool(self.marks) or self._failure is not None) and not self.is_busy
+        return (
+            bool(self.marks) or self._failure is not None or bool(self._first)
+        ) and not self.is_busy
+
+    def hold(self) -> None:
+        """Let what comes wait in the queues until `release`."""
+        self.is_busy = True
+        self.bus.routes_changed(self)
+
+    def release(self, first: Iterable[Any] = ()) -> None:
+        """Go on, with `first` before anything that is queued."""
+        self._first.extend(first)
+        self.is_busy = False
+        self.bus.routes_changed(self)
+        self.bus.wake()
+
+    def wrap(self, event_type: type, wrapper: Callable[[Handler], Handler]) -> None:
+        """Put `wrapper` around the handler of an event type."""
+        handler = self._handlers.get(event_type)
+        if handler is not None:
+            self._handlers[event_type] = wrapper(handler)
 
     def take(self) -> Any:
         """Return the next event in order, or None; raises what ended the subscription."""
+        if self._first:
+            return self._first.popleft()
         while self.marks:
             channel = self.marks.popleft()
             if channel.stale_marks:

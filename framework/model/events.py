@@ -42,6 +42,23 @@ class Timer(msgspec.Struct, frozen=True, gc=False, tag="timer"):
     missed: int = 0
 
 
+class RunStarted(msgspec.Struct, frozen=True, gc=False, tag="run_started"):
+    """A session of a run begins; its strategy hears `on_start`."""
+
+    run: str
+    session: int
+    time_ns: int
+
+
+class RunStopping(msgspec.Struct, frozen=True, gc=False, tag="run_stopping"):
+    """A session of a run ends: orderly (`on_stop`) or because it was halted (`on_halt`)."""
+
+    run: str
+    time_ns: int
+    reason: str = ""
+    is_halt: bool = False
+
+
 class ConnectionChanged(msgspec.Struct, frozen=True, gc=False, tag="connection_changed"):
     """The link of a venue's feed or broker changed state."""
 
@@ -142,6 +159,5 @@ SystemEvent = (
     | ErrorRaised
     | OrderAnomaly
 )
-Event = MarketEvent | PrivateEvent | Timer | SystemEvent
-
-MarketStruct = (Quote, Trade, Candle, BookSnapshot, BookDelta)
+RunEvent = RunStarted | RunStopping
+Event = MarketEvent | PrivateEvent | Timer | RunEvent | SystemEvent

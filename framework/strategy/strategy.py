@@ -1,7 +1,7 @@
 """The base class of all strategies: handlers in, orders out."""
 
 from collections.abc import Callable, Coroutine, Sequence
-from inspect import iscoroutinefunction
+from inspect import isawaitable, iscoroutinefunction
 from random import Random
 from typing import Any, ClassVar, TypeVar
 
@@ -16,6 +16,8 @@ from framework.model.events import (
     ErrorRaised,
     GapDetected,
     Resynced,
+    RunStarted,
+    RunStopping,
     Timer,
 )
 from framework.model.instrument import Instrument, InstrumentChanged, Number
@@ -401,7 +403,38 @@ def handlers_of(strategy: Strategy) -> dict[type, Callable[[Any], Any]]:
     if BookChanged in handlers:
         handlers[BookChanged] = _with_book(strategy)
     handlers.update(dict.fromkeys(strategy.events, strategy.on_event))
+    handlers[RunStarted] = _call(strategy.on_start)
+    handlers[RunStopping] = _stop(strategy)
     return handlers
+
+
+def _call(function: Callable[[], Any]) -> Callable[[Any], Any]:
+    """Return a handler of one argument that calls `function` without it, `async` if it is."""
+
+    def call(_: Any) -> Any:
+        return function()
+
+    async def call_async(_: Any) -> None:
+        await function()
+
+    chosen = call_async if iscoroutinefunction(function) else call
+    chosen.__name__ = function.__name__
+    return chosen
+
+
+def _stop(strategy: Strategy) -> Callable[[RunStopping], Any]:
+    def stop(event: RunStopping) -> Any:
+        return strategy.on_halt(event.reason) if event.is_halt else strategy.on_stop()
+
+    async def stop_async(event: RunStopping) -> None:
+        answer = stop(event)
+        if isawaitable(answer):
+            await answer
+
+    is_async = iscoroutinefunction(strategy.on_stop) or iscoroutinefunction(strategy.on_halt)
+    chosen = stop_async if is_async else stop
+    chosen.__name__ = "on_stop"
+    return chosen
 
 
 def _with_book(strategy: Strategy) -> Callable[[BookChanged], Any]:
