@@ -1,0 +1,1 @@
+"""One folder per foreign protocol; siblings never import each other."""

@@ -85,7 +85,7 @@ class Bus:
         self.is_pumped = False  # a backtest driver delivers; nothing is scheduled on the loop
         self.now_ns_for_statistics: Callable[[], int] | None = None
         self._iterators: dict[int, EventIterator] = {}
-        self._topics: dict[type, Topic] = {}
+        self.topics: dict[type, Topic] = {}
         self._following: deque[Any] = deque()
         self._is_stepping = False
         self._is_awake = False
@@ -135,7 +135,7 @@ class Bus:
 
     def route_of(self, event: Any) -> Route:
         """Return the route an event takes, opening it if it is the first of its kind."""
-        topic = self._topics.get(event.__class__) or self._topic(event.__class__)
+        topic = self.topics.get(event.__class__) or self._topic(event.__class__)
         key = topic.key_of(event)
         return topic.routes.get(key) or self._open(topic, key)
 
@@ -186,7 +186,7 @@ class Bus:
 
     def newest(self, event_type: type, *key: str) -> Any:
         """Return the newest event of a type and key (`instrument`, ...), or None."""
-        topic = self._topics.get(event_type)
+        topic = self.topics.get(event_type)
         if topic is None:
             return None
         route = topic.routes.get(key[0] if len(key) == 1 else key)
@@ -194,16 +194,21 @@ class Bus:
 
     def routes(self, event_type: type) -> Iterator[Route]:
         """Iterate over the open routes of a type, in the order they were opened."""
-        topic = self._topics.get(event_type)
+        topic = self.topics.get(event_type)
         return iter(()) if topic is None else iter(topic.routes.values())
 
     def wants(self, event_type: type, key: str) -> bool:
         """Whether anybody takes events of this type under the routing key (a run, ...)."""
-        topic = self._topics.get(event_type)
+        topic = self.topics.get(event_type)
         if topic is None or not topic.interests:
             return False
         route = topic.routes.get(key) or self._open(topic, key)
         return bool(route.accepts)
+
+    def has_step(self, event_type: type, key: str) -> bool:
+        """Whether the core itself wants events of this type and routing key."""
+        topic = self.topics.get(event_type)
+        return topic is not None and (topic.step is not None or key in topic.steps_by_instrument)
 
     # -- subscribing -------------------------------------------------------------------------
 
@@ -270,7 +275,7 @@ class Bus:
 
     def remove(self, subscriber: Subscriber) -> None:
         """Take a subscriber off every route."""
-        for topic in self._topics.values():
+        for topic in self.topics.values():
             if any(taker is subscriber for taker, _ in topic.interests):
                 topic.interests = [item for item in topic.interests if item[0] is not subscriber]
                 self._refresh(topic)
@@ -303,6 +308,12 @@ class Bus:
         self._thread = get_ident()
         self._is_awake = False
         self.wake()
+
+    def pump(self) -> None:
+        """Let a driver of recorded data deliver: publishing schedules nothing on the loop."""
+        self.is_pumped = True
+        for subscriber in self.subscribers:
+            self.routes_changed(subscriber)
 
     def stop(self) -> None:
         """Let go of the loop: nothing is delivered any more."""
@@ -392,10 +403,10 @@ class Bus:
     # -- routes ------------------------------------------------------------------------------
 
     def _topic(self, event_type: type) -> Topic:
-        topic = self._topics.get(event_type)
+        topic = self.topics.get(event_type)
         if topic is None:
             rule = EVENT_RULES.get(event_type) or getattr(event_type, "RULE", None)
-            topic = self._topics[event_type] = Topic(event_type, rule or EventRule("market"))
+            topic = self.topics[event_type] = Topic(event_type, rule or EventRule("market"))
         return topic
 
     def _open(self, topic: Topic, key: Any) -> Route:
@@ -421,9 +432,9 @@ class Bus:
 
     def _refresh_direct(self, topic: Topic, route: Route) -> None:
         handlers = [
-            (subscriber.handler_of(topic.event_type), subscriber)
+            (subscriber.direct_handler(topic.event_type), subscriber)
             for subscriber, interest in route.takers
-            if not (subscriber.is_busy or subscriber.is_async or interest.where)
+            if not (subscriber.is_busy or interest.where)
         ]
         is_direct = len(handlers) == len(route.takers)
         route.direct = (
@@ -437,7 +448,7 @@ class Bus:
         if not self.is_pumped:
             return
         for interest in subscriber.interests:
-            topic = self._topics[interest.event_type]
+            topic = self.topics[interest.event_type]
             for route in topic.routes.values():
                 if any(taker is subscriber for taker, _ in route.takers):
                     self._refresh_direct(topic, route)

@@ -72,6 +72,9 @@ class EagerTask:
         if loop is None or task is None or context is None or handoff is None:
             coroutine.close()
             raise StrategyError("an async handler needs its subscriber's task: start `bus.run()`")
+        current = asyncio.current_task(loop)
+        if current is not None:  # started from within another task, not from a callback
+            _leave_task(loop, current)
         _enter_task(loop, task)
         try:
             waits_for = context.run(coroutine.send, None)
@@ -79,6 +82,8 @@ class EagerTask:
             return True
         finally:
             _leave_task(loop, task)
+            if current is not None:
+                _enter_task(loop, current)
         if handoff.done():  # the handler cancelled its own task
             coroutine.close()
             raise StrategyError("the handler cancelled its own task")

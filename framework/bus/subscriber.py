@@ -81,8 +81,8 @@ class Subscriber:
         self.current_handler = ""
         self._rules = rules
         self._handlers = dict(handlers)
-        self._on_error = on_error
-        self._on_overflow = on_overflow
+        self.on_error = on_error
+        self.on_overflow = on_overflow
         self._after = after
         self._failure: ChannelOverflow | None = None
         self._first: deque[Any] = deque()  # handed out before anything queued: warm-up
@@ -92,9 +92,10 @@ class Subscriber:
 
     # -- taking in ---------------------------------------------------------------------------
 
-    def handler_of(self, event_type: type) -> Handler | None:
-        """Return the handler of an event type, if there is one."""
-        return self._handlers.get(event_type)
+    def direct_handler(self, event_type: type) -> Handler | None:
+        """Return what a backtest may call for an event without a queue in between."""
+        handler = self._handlers.get(event_type)
+        return self.handle if handler is not None and self.is_async else handler
 
     def acceptor(self, rule: EventRule, interest: Interest) -> Callable[[Any], None]:
         """Return the call by which a route hands an event to this subscriber."""
@@ -214,7 +215,7 @@ class Subscriber:
                 if not self.handle(event):
                     return
         except ChannelOverflow as failure:
-            self._on_overflow(failure)
+            self.on_overflow(failure)
 
     def handle(self, event: Any) -> bool:
         """Call the handler of `event`; False if it is `async` and now waits."""
@@ -241,7 +242,7 @@ class Subscriber:
         """Count and report a handler's error."""
         self.error_count += 1
         handler = self._handlers.get(event_type)
-        self._on_error(getattr(handler, "__name__", event_type.__name__), error)
+        self.on_error(getattr(handler, "__name__", event_type.__name__), error)
 
     async def run(self) -> None:
         """Own the task that async handlers run in, until cancelled."""

@@ -32,7 +32,7 @@ class ConnectionState(Enum):
     CLOSED = "closed"
 
 
-class Timer(msgspec.Struct, frozen=True, gc=False, tag="timer"):
+class Timer(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="timer"):
     """A timer of a subscriber fired; `missed` counts earlier firings that this one stands for."""
 
     name: str
@@ -42,7 +42,7 @@ class Timer(msgspec.Struct, frozen=True, gc=False, tag="timer"):
     missed: int = 0
 
 
-class RunStarted(msgspec.Struct, frozen=True, gc=False, tag="run_started"):
+class RunStarted(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="run_started"):
     """A session of a run begins; its strategy hears `on_start`."""
 
     run: str
@@ -50,7 +50,7 @@ class RunStarted(msgspec.Struct, frozen=True, gc=False, tag="run_started"):
     time_ns: int
 
 
-class RunStopping(msgspec.Struct, frozen=True, gc=False, tag="run_stopping"):
+class RunStopping(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="run_stopping"):
     """A session of a run ends: orderly (`on_stop`) or because it was halted (`on_halt`)."""
 
     run: str
@@ -59,7 +59,9 @@ class RunStopping(msgspec.Struct, frozen=True, gc=False, tag="run_stopping"):
     is_halt: bool = False
 
 
-class ConnectionChanged(msgspec.Struct, frozen=True, gc=False, tag="connection_changed"):
+class ConnectionChanged(
+    msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="connection_changed"
+):
     """The link of a venue's feed or broker changed state."""
 
     venue: str
@@ -69,7 +71,7 @@ class ConnectionChanged(msgspec.Struct, frozen=True, gc=False, tag="connection_c
     reason: str = ""
 
 
-class GapDetected(msgspec.Struct, frozen=True, gc=False, tag="gap_detected"):
+class GapDetected(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="gap_detected"):
     """Numbers are missing in a stream: what is built on it is stale until `Resynced`."""
 
     instrument: str
@@ -79,7 +81,7 @@ class GapDetected(msgspec.Struct, frozen=True, gc=False, tag="gap_detected"):
     time_ns: int
 
 
-class Resynced(msgspec.Struct, frozen=True, gc=False, tag="resynced"):
+class Resynced(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="resynced"):
     """A stream is whole again from `sequence` on."""
 
     instrument: str
@@ -88,7 +90,7 @@ class Resynced(msgspec.Struct, frozen=True, gc=False, tag="resynced"):
     time_ns: int
 
 
-class DataStale(msgspec.Struct, frozen=True, gc=False, tag="data_stale"):
+class DataStale(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="data_stale"):
     """A stream has been silent for longer than it should be."""
 
     instrument: str
@@ -97,7 +99,7 @@ class DataStale(msgspec.Struct, frozen=True, gc=False, tag="data_stale"):
     time_ns: int
 
 
-class Overflowed(msgspec.Struct, frozen=True, gc=False, tag="overflowed"):
+class Overflowed(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="overflowed"):
     """A subscriber's channel overflowed and has ended."""
 
     subscriber: str
@@ -106,7 +108,7 @@ class Overflowed(msgspec.Struct, frozen=True, gc=False, tag="overflowed"):
     time_ns: int
 
 
-class RateLimited(msgspec.Struct, frozen=True, gc=False, tag="rate_limited"):
+class RateLimited(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="rate_limited"):
     """A venue asked for a pause."""
 
     venue: str
@@ -114,7 +116,7 @@ class RateLimited(msgspec.Struct, frozen=True, gc=False, tag="rate_limited"):
     time_ns: int
 
 
-class ErrorRaised(msgspec.Struct, frozen=True, gc=False, tag="error_raised"):
+class ErrorRaised(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="error_raised"):
     """A subscriber's handler raised; `count` is how often that handler has done so."""
 
     subscriber: str
@@ -124,7 +126,7 @@ class ErrorRaised(msgspec.Struct, frozen=True, gc=False, tag="error_raised"):
     count: int = 1
 
 
-class OrderAnomaly(msgspec.Struct, frozen=True, gc=False, tag="order_anomaly"):
+class OrderAnomaly(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="order_anomaly"):
     """A report contradicts what was known; it is booked all the same."""
 
     order_id: str

@@ -125,7 +125,7 @@ class Instrument(msgspec.Struct, frozen=True):
         return value if self.multiplier is ONE else multiply(value, self.multiplier)
 
 
-class InstrumentChanged(msgspec.Struct, frozen=True, tag="instrument_changed"):
+class InstrumentChanged(msgspec.Struct, frozen=True, tag_field="tag", tag="instrument_changed"):
     """An instrument appeared, or its grid, limits or expiry changed."""
 
     instrument: str

@@ -89,19 +89,19 @@ class RequestState(Enum):
     IN_DOUBT = "in_doubt"  # only evidence ends this
 
 
-class Offset(msgspec.Struct, frozen=True, gc=False, tag="offset"):
+class Offset(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="offset"):
     """A distance from the entry's average fill price, in price units, always positive."""
 
     distance: Decimal
 
 
-class Percent(msgspec.Struct, frozen=True, gc=False, tag="percent"):
+class Percent(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="percent"):
     """A distance from the entry's average fill price in percent: `Percent(Decimal(2))` is 2 %."""
 
     percent: Decimal
 
 
-class AtPrice(msgspec.Struct, frozen=True, gc=False, tag="price"):
+class AtPrice(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="price"):
     """An absolute price."""
 
     price: Decimal
@@ -129,7 +129,7 @@ class Bucket(msgspec.Struct, frozen=True, gc=False):
 NO_BUCKET = Bucket()
 
 
-class OrderIntent(msgspec.Struct, frozen=True, gc=False, tag="order_intent"):
+class OrderIntent(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="order_intent"):
     """One wish to trade: the same through every door, gate, registry and broker.
 
     Exactly one of `quantity` and `quote_quantity` (in the instrument's currency) is set.
@@ -166,7 +166,7 @@ class OrderIntent(msgspec.Struct, frozen=True, gc=False, tag="order_intent"):
     cause_ns: int = 0
 
 
-class BasketIntent(msgspec.Struct, frozen=True, gc=False, tag="basket_intent"):
+class BasketIntent(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="basket_intent"):
     """Several legs under one key; with `all_or_none` every leg passes the gate or none is sent."""
 
     run: str
@@ -175,7 +175,7 @@ class BasketIntent(msgspec.Struct, frozen=True, gc=False, tag="basket_intent"):
     all_or_none: bool = True
 
 
-class Order(msgspec.Struct, frozen=True, gc=False, tag="order"):
+class Order(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="order"):
     """The whole state of one order after its last fact."""
 
     order_id: str
@@ -232,7 +232,7 @@ class Fee(msgspec.Struct, frozen=True, gc=False):
     amount: Decimal
 
 
-class Fill(msgspec.Struct, frozen=True, gc=False, tag="fill"):
+class Fill(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="fill"):
     """One execution of an order, booked once; identity is (account, venue, execution id)."""
 
     execution_id: str
@@ -252,7 +252,7 @@ class Fill(msgspec.Struct, frozen=True, gc=False, tag="fill"):
     is_redelivered: bool = False
 
 
-class FillCorrected(msgspec.Struct, frozen=True, gc=False, tag="fill_corrected"):
+class FillCorrected(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="fill_corrected"):
     """A venue changed (or with quantity zero: busted) an execution that it had reported."""
 
     execution_id: str

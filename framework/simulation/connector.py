@@ -1,9 +1,10 @@
 """aiohttp over the in-memory network: the real client and server, no sockets, virtual time.
 
-What aiohttp still takes from the world outside, and why it decides nothing here: WebSocket keys
-and masks are random bytes of fixed length, and the `Date` header has a fixed length too. Two
-things can tell: cookies with a lifetime age on the real clock, and a byte damaged inside a
-`Sec-WebSocket-Key` may or may not be noticed.
+What aiohttp still takes from the world outside decides nothing here: WebSocket keys and masks are
+random bytes of fixed length, the `Date` header has a fixed length too. Known exceptions: cookies
+with a lifetime age on the real clock; a byte damaged inside a `Sec-WebSocket-Key` may or may not
+be noticed. aiohttp hands compressed messages above 16 KiB, static files and `.netrc` to threads,
+which raises `ForbiddenInSimulation`.
 """
 
 import asyncio

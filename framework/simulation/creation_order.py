@@ -1,9 +1,9 @@
 """Tasks, futures and cancel scopes that sets hold in creation order, never by address.
 
-asyncio keeps all tasks in a set, and anyio keeps the tasks and nested scopes of a cancel scope in
-sets: with the default hash, which is the address, the order of cancellation would differ from
-process to process. A set of small integers is still only nearly in order (it wraps at the table's
-size), so anyio's sets are replaced by ones that sort when they are read.
+asyncio keeps all tasks, and those of a task group, in sets; anyio does so with the tasks and nested
+scopes of a cancel scope. With the default hash, which is the address, the order of cancellation
+would differ from process to process. A set of small integers is still only nearly in order (it
+wraps at the table's size), so the groups' sets are replaced by ones that sort when they are read.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ import anyio._backends._asyncio as anyio_backend
 T = TypeVar("T")
 
 _AnyioCancelScope = anyio_backend.CancelScope
+_asyncio_begin = asyncio.TaskGroup.__init__
 
 
 class NumberedLoop(asyncio.BaseEventLoop):
@@ -111,10 +112,16 @@ class _OrderedCancelScope(_AnyioCancelScope):
         self._child_scopes = _SortedScopes()
 
 
-def order_anyio_cancellation() -> None:
-    """Make anyio's cancel scopes cancel their tasks in creation order.
+def _begin_task_group(group: asyncio.TaskGroup) -> None:
+    _asyncio_begin(group)
+    group._tasks = _SortedTasks()
+
+
+def order_cancellation() -> None:
+    """Make the task groups of anyio and asyncio cancel their tasks in creation order.
 
     For the whole process and for good: on other loops the order stays as arbitrary as it was.
     Calling it again changes nothing.
     """
     anyio_backend.CancelScope = _OrderedCancelScope  # type: ignore[misc]
+    asyncio.TaskGroup.__init__ = _begin_task_group  # type: ignore[assignment, method-assign]

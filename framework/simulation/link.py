@@ -15,8 +15,9 @@ Address = tuple[str, int]
 class LinkFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a link treats what passes over it; the default is perfect and instant.
 
-    A segment is what one write puts on the wire (64 KiB at most), before it is split. Chance per
-    segment does not depend on splitting, joining or latency: one seed drops the same segments.
+    A segment is what one write puts on the wire, before it is split; a write larger than what the
+    receiver's window has left makes several. For smaller writes one seed drops and damages the
+    same segments, however they are split, joined or delayed.
     """
 
     latency_ms_low: float = 0.0  # one way, drawn evenly per piece; order is kept all the same
@@ -26,7 +27,7 @@ class LinkFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     join_ms: float = 0.0  # what arrives within this time of a piece is delivered with it
     drop_rate: float = 0.0  # chance of a segment to be lost: TCP then cuts the connection
     damage_rate: float = 0.0  # chance of a segment to have one byte changed
-    half_open: bool = False  # connections (new ones too) are open, but neither side hears the other
+    half_open: bool = False  # connections open, and stay open, but neither side hears the other
     refuse: bool = False  # a connect is refused though somebody listens
     blackhole: bool = False  # a connect gets no answer until it times out
     connect_timeout_ms: float = 127_000.0  # Linux gives up after six repeats: 127 s
@@ -87,7 +88,7 @@ class Link:
     def changed(self, loop: asyncio.AbstractEventLoop) -> "asyncio.Future[None]":
         """Return a future that is done when faults or partition change."""
         waiter: asyncio.Future[None] = loop.create_future()
-        self._waiters.append(waiter)
+        self._waiters = [*(other for other in self._waiters if not other.done()), waiter]
         return waiter
 
     def latency_ns(self) -> int:

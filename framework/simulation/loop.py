@@ -18,7 +18,7 @@ from framework.errors import (
     SimulationStalled,
     SimulationTimeLimit,
 )
-from framework.simulation.creation_order import NumberedLoop, order_anyio_cancellation
+from framework.simulation.creation_order import NumberedLoop, order_cancellation
 from framework.simulation.forbidden import EnclosedLoop, forbid_anyio_threads
 from framework.simulation.signals import SignalledLoop
 from framework.simulation.waiting import describe_callback, describe_tasks
@@ -72,7 +72,7 @@ class SimulatedLoop(EnclosedLoop, NumberedLoop, SignalledLoop):
         max_rounds: int = MAX_ROUNDS,
     ) -> None:
         super().__init__()
-        order_anyio_cancellation()
+        order_cancellation()
         forbid_anyio_threads()
         self.seed = seed
         self.start_ns = start_ns

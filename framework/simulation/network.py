@@ -163,6 +163,7 @@ class MemoryNetwork:
                 await changed
             finally:
                 timer.cancel()
+                changed.cancel()
 
     def _join(
         self,

@@ -1,0 +1,94 @@
+"""`headrace backtest CONFIG`: runs over recorded data and prints the result."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from framework.cli.progress import shown_progress
+from framework.errors import ConfigError, FrameworkError
+from framework.settings.loading import load, located
+from framework.settings.modes import Mode
+from framework.settings.structs import Settings
+
+if TYPE_CHECKING:
+    from framework.backtest.result import BacktestArtifacts, BacktestResult
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a backtest as the options say."""
+    settings = load(options.config)
+    if settings.mode is not Mode.BACKTEST:
+        with located(options.config):
+            reason = f"the mode is {settings.mode.value}; a backtest needs mode: backtest"
+            raise ConfigError(reason, key="mode")
+    if options.seed is not None:
+        settings = msgspec.structs.replace(settings, seed=options.seed)
+    return show(
+        settings,
+        options.config,
+        is_json=options.json,
+        trades_path=options.trades,
+        report_path=options.report,
+    )
+
+
+def show(
+    settings: Settings,
+    config: str,
+    *,
+    is_json: bool = False,
+    trades_path: str | None = None,
+    report_path: str | None = None,
+) -> int:
+    """Run the backtest, write the files asked for, and print its result on stdout."""
+    for path in (trades_path, report_path):
+        require_writable(path)  # before the work, not after it
+
+    from framework.backtest.result import to_json
+    from framework.backtest.runner import run_backtest
+    from framework.backtest.summary import summary_text
+    from framework.clock.clock import LiveClock
+
+    clock = LiveClock()
+    with located(config), shown_progress(lambda: clock.now_ns, is_quiet=is_json) as on_progress:
+        result, artifacts = run_backtest(settings, on_progress=on_progress)
+    print(to_json(result).decode() if is_json else summary_text(result))
+    write_files(result, artifacts, trades_path=trades_path, report_path=report_path)
+    return 0
+
+
+def write_files(
+    result: "BacktestResult",
+    artifacts: "BacktestArtifacts",
+    *,
+    trades_path: str | None,
+    report_path: str | None,
+) -> None:
+    """Write the files that were asked for.
+
+    Raises:
+        FrameworkError: one cannot be written.
+    """
+    try:
+        if trades_path is not None:
+            from framework.backtest.trades_csv import write_trades_csv
+
+            write_trades_csv(trades_path, artifacts.trades)
+        if report_path is not None:
+            from framework.backtest.report import write_report  # charts take long to import
+
+            write_report(report_path, result, artifacts)
+    except OSError as error:
+        raise FrameworkError(f"{error.filename}: cannot be written: {error.strerror}") from error
+
+
+def require_writable(path: str | None) -> None:
+    """Refuse an output file that is a folder, or whose folder does not exist."""
+    if path is None:
+        return
+    if Path(path).is_dir():
+        raise ConfigError("is a folder", file=path)
+    if not Path(path).parent.is_dir():
+        raise ConfigError("its folder does not exist", file=path)

@@ -1,0 +1,184 @@
+"""The synchronous core: one numbered input to state and everything that follows from it.
+
+The engine puts the parts together (bus, books, order path, ledger, outputs) and owns nothing
+that waits. Adapters, timers and strategies reach it through `bus.publish` and `RunContext`.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from framework.bus.bus import Bus
+from framework.bus.overflow import ChannelRule
+from framework.engine.books import Books
+from framework.engine.market_state import MarketState
+from framework.engine.outputs import Outputs
+from framework.errors import UnknownInstrument
+from framework.interfaces import Broker, Clock, OrderLog
+from framework.model.commands import VenueCommand
+from framework.model.identity import OrderIds
+from framework.model.instrument import Instrument, InstrumentChanged
+from framework.model.market_data import BookDelta, BookSnapshot
+from framework.model.orders import Fill, Order
+from framework.model.reports import (
+    FillCorrection,
+    OrderAccepted,
+    OrderEnded,
+    OrderFilled,
+    OrderReplaced,
+    OrderTriggered,
+    RequestInDoubt,
+    RequestRefused,
+)
+from framework.orders.registry import OrderRegistry
+from framework.orders.submission import OrderDesk
+from framework.portfolio.ledger import Ledger
+from framework.risk.gate import Gate
+from framework.risk.limits import Check
+
+FACTS = (
+    OrderAccepted,
+    OrderFilled,
+    OrderTriggered,
+    OrderReplaced,
+    OrderEnded,
+    RequestRefused,
+    RequestInDoubt,
+    FillCorrection,
+)
+Condition = Callable[[Order], bool]
+
+
+class Engine:
+    """All state in one place; it changes only inside a step, or by a call of the order desk."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        log: OrderLog,
+        journal_id: str,
+        checks: Sequence[Check] = (),
+        account_of: Callable[[str], str],
+        rules: Mapping[str, ChannelRule] | None = None,
+    ) -> None:
+        self.clock = clock
+        self.log = log
+        self.instruments: dict[str, Instrument] = {}
+        self.brokers: dict[str, Broker] = {}  # by account
+        self.outputs = Outputs(log, self.brokers)
+        self.bus = Bus(clock, rules=rules, after_handler=self.outputs.release)
+        self.books = Books(self.bus, self.instruments)
+        self.market = MarketState(self.bus, self.books.views)
+        self.ledger = Ledger(self.instrument)
+        self.registry = OrderRegistry()
+        self.gate = Gate(checks)
+        self.fill_listeners: list[Callable[[Fill], None]] = []
+        self.change_listeners: list[Callable[[str, str], None]] = []
+        self.desk = OrderDesk(
+            ids=OrderIds(journal_id),
+            registry=self.registry,
+            gate=self.gate,
+            ledger=self.ledger,
+            instrument=self.instrument,
+            clock=clock,
+            market=self.market,
+            emit=self._emit,
+            wants=self._wants,
+            send=self._send,
+            record=self._record,
+            account_of=account_of,
+        )
+        self.desk.on_change = self._changed
+        self._waiting: dict[str, list[tuple[Condition, asyncio.Future[Order]]]] = {}
+        self._release_handle: asyncio.Handle | None = None
+        for fact in FACTS:
+            self.bus.set_step(fact, self.desk.apply)
+        self.bus.set_step(BookSnapshot, self.books.on_snapshot)
+        self.bus.set_step(BookDelta, self.books.on_delta)
+        self.bus.set_step(InstrumentChanged, self._define)
+        self.bus.set_step(Order, self._on_order)
+        self.bus.set_step(Fill, self._on_fill)
+
+    def instrument(self, name: str) -> Instrument:
+        """Return an instrument's definition. Raises UnknownInstrument."""
+        found = self.instruments.get(name)
+        if found is None:
+            raise UnknownInstrument(name)
+        return found
+
+    async def order_when(
+        self, order_id: str, condition: Condition, timeout_s: float | None
+    ) -> Order:
+        """Wait until the order fits `condition`; the wait never changes the order.
+
+        Raises:
+            KeyError: there is no such order.
+            TimeoutError: it did not within `timeout_s` of market time.
+        """
+        state = self.registry.get(order_id)
+        if state is None:
+            raise KeyError(order_id)
+        order = state.event()
+        if condition(order):
+            return order
+        future: asyncio.Future[Order] = asyncio.get_running_loop().create_future()
+        entry = (condition, future)
+        self._waiting.setdefault(order_id, []).append(entry)
+        timer = None
+        if timeout_s is not None:
+            due_ns = self.clock.now_ns + round(timeout_s * 1e9)
+            timer = self.clock.call_at(due_ns, lambda: _time_out(future, order_id))
+        try:
+            return await future
+        finally:
+            if timer is not None:
+                timer.cancel()
+            waiting = self._waiting.get(order_id, [])
+            if entry in waiting:
+                waiting.remove(entry)
+            if not waiting:
+                self._waiting.pop(order_id, None)
+
+    def _record(self, entry: object) -> None:
+        self.log.append(entry)
+
+    def _emit(self, event: Any) -> None:
+        self.bus.publish(event)
+
+    def _wants(self, event_type: type, key: str) -> bool:
+        if event_type is Order and self._waiting:
+            return True
+        if event_type is Fill and self.fill_listeners:
+            return True
+        return self.bus.wants(event_type, key)
+
+    def _send(self, command: VenueCommand) -> None:
+        self.outputs.add(command)
+        if self.bus.running is None and self._release_handle is None and not self.bus.is_pumped:
+            self._release_handle = asyncio.get_running_loop().call_soon(self._release)
+
+    def _release(self) -> None:
+        self._release_handle = None
+        self.outputs.release()
+
+    def _changed(self, run: str, instrument: str) -> None:
+        for listener in self.change_listeners:
+            listener(run, instrument)
+
+    def _define(self, event: InstrumentChanged) -> None:
+        self.instruments[event.instrument] = event.definition
+
+    def _on_fill(self, fill: Fill) -> None:
+        for listener in self.fill_listeners:
+            listener(fill)
+
+    def _on_order(self, order: Order) -> None:
+        for condition, future in self._waiting.get(order.order_id, ()):
+            if not future.done() and condition(order):
+                future.set_result(order)
+
+
+def _time_out(future: "asyncio.Future[Order]", order_id: str) -> None:
+    if not future.done():
+        future.set_exception(TimeoutError(f"order {order_id}: not in time"))

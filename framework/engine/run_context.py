@@ -1,0 +1,388 @@
+"""One run's window on the engine: what `Strategy` calls, in terms of the core."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from decimal import Decimal
+from random import Random
+from typing import Any, TypeVar
+
+from framework.bus.subscriber import Handler, Interest, Subscriber
+from framework.engine.engine import Engine
+from framework.errors import OrderError
+from framework.interfaces import BookView, MarketFeed, TimerHandle
+from framework.model.account import Account
+from framework.model.decimals import ZERO
+from framework.model.events import Timer
+from framework.model.identity import venue_of
+from framework.model.instrument import Instrument, Number
+from framework.model.market_data import (
+    BookChanged,
+    BookDelta,
+    BookSnapshot,
+    Candle,
+    Funding,
+    MarketStatus,
+    MarkPrice,
+    Quote,
+    Ticker,
+    Trade,
+)
+from framework.model.orders import Order, OrderIntent, OrderType, Side, TimeInForce
+from framework.portfolio.exposure import PositionView
+
+T = TypeVar("T")
+
+CHANNEL_TYPES: dict[str, tuple[type, ...]] = {
+    "quotes": (Quote,),
+    "trades": (Trade,),
+    "candles": (Candle,),
+    "book": (BookChanged,),
+    "deltas": (BookSnapshot, BookDelta),
+    "market": (Ticker, MarkPrice, Funding, MarketStatus),
+}
+FEED_CHANNEL = {"deltas": "book"}  # what a feed is asked for, where it differs
+
+
+class RunContext:
+    """Implements `StrategyContext` for one session of one run."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        run: str,
+        session: int,
+        *,
+        account: str,
+        feeds: dict[str, MarketFeed],
+        random: Random,
+        blocking: Callable[[Callable[[], Any]], Awaitable[Any]],
+    ) -> None:
+        self.run = run
+        self.session = session
+        self.random = random
+        self.is_warming_up = False
+        self.subscriber: Subscriber | None = None  # set by the runtime
+        self.warmups: list[tuple[str, str, int]] = []  # instrument, interval, candles
+        self._engine = engine
+        self._account = account
+        self._feeds = feeds
+        self._blocking = blocking
+        self._sequence = -1  # of the event the last command followed from
+        self._command_count = 0
+        self._item_sequence = -1
+        self._item_ns = 0
+        self._views: dict[str, PositionView] = {}
+        self._timers: dict[str, TimerHandle] = {}
+        self._watched: list[tuple[str, str, str]] = []
+        self.blocked_reason = ""
+        engine.change_listeners.append(self._forget_view)
+
+    # -- time --------------------------------------------------------------------------------
+
+    @property
+    def now_ns(self) -> int:
+        """Market time, fixed while one item is handled."""
+        sequence = self._handled()
+        if sequence != self._item_sequence:
+            self._item_sequence = sequence
+            self._item_ns = self._engine.clock.now_ns
+        return self._item_ns
+
+    def _handled(self) -> int:
+        return 0 if self.subscriber is None else self.subscriber.sequence
+
+    def set_timer(self, name: str, *, first_ns: int, every_ns: int | None) -> None:
+        """Publish `Timer` at `first_ns` and then each `every_ns`; a set one is replaced."""
+        self.cancel_timer(name)
+
+        def fire() -> None:
+            now_ns = self._engine.clock.now_ns
+            missed = 0
+            if every_ns is None:
+                self._timers.pop(name, None)
+            else:
+                missed = max(0, (now_ns - due_ns[0]) // every_ns)
+                next_ns = due_ns[0] + (missed + 1) * every_ns
+                self._timers[name] = self._engine.clock.call_at(next_ns, fire)
+            fired_ns, due_ns[0] = due_ns[0], due_ns[0] + (missed + 1) * (every_ns or 0)
+            self._engine.bus.publish(Timer(name, self.run, now_ns, fired_ns, missed))
+
+        due_ns = [first_ns]
+        self._timers[name] = self._engine.clock.call_at(first_ns, fire)
+
+    def cancel_timer(self, name: str) -> None:
+        """Stop a timer; harmless if there is none of that name."""
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for `seconds` of market time."""
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        due_ns = self._engine.clock.now_ns + round(seconds * 1e9)
+        timer = self._engine.clock.call_at(
+            due_ns, lambda: None if woken.done() else woken.set_result(None)
+        )
+        try:
+            await woken
+        finally:
+            timer.cancel()
+
+    # -- orders ------------------------------------------------------------------------------
+
+    def block(self, reason: str) -> None:
+        """Deny every order of this run with `reason` until `unblock`."""
+        self.blocked_reason = reason
+
+    def unblock(self) -> None:
+        """Let orders pass to the gate again."""
+        self.blocked_reason = ""
+
+    def submit(
+        self,
+        instrument: str,
+        side: Side,
+        quantity: Number,
+        *,
+        type: OrderType,
+        price: Number | None = None,
+        stop_price: Number | None = None,
+        time_in_force: TimeInForce,
+        expire_ns: int | None = None,
+        post_only: bool = False,
+        reduce_only: bool = False,
+        key: str | None = None,
+        tags: Sequence[str] = (),
+    ) -> str:
+        """Run gate and registry at once; a refusal is a DENIED order with its reason."""
+        sequence = self._handled()
+        if sequence != self._sequence:
+            self._sequence, self._command_count = sequence, 0
+        self._command_count += 1
+        refusal = self.blocked_reason or ("warming_up" if self.is_warming_up else "")
+        exact_quantity, exact_price, exact_stop = ZERO, None, None
+        try:
+            definition = self._engine.instrument(instrument)
+            exact_quantity = _exact(quantity, definition.quantity)
+            if price is not None:
+                exact_price = _exact(price, definition.price)
+            if stop_price is not None:
+                exact_stop = _exact(stop_price, definition.price)
+        except OrderError as error:
+            refusal = error.reason
+        intent = OrderIntent(
+            run=self.run,
+            key=key or f"{self.session}.{sequence}.{self._command_count}",
+            instrument=instrument,
+            side=side,
+            quantity=exact_quantity,
+            type=type,
+            price=exact_price,
+            stop_price=exact_stop,
+            time_in_force=time_in_force,
+            expire_ns=expire_ns,
+            post_only=post_only,
+            reduce_only=reduce_only,
+            tags=tuple(tags),
+            cause_sequence=sequence,
+            cause_ns=self.now_ns,
+        )
+        desk = self._engine.desk
+        state = desk.deny(intent, refusal) if refusal else desk.submit(intent)
+        return state.order_id
+
+    def cancel(self, order_id: str) -> None:
+        """Ask for one of this run's orders to be taken back."""
+        self._own(order_id)
+        self._engine.desk.cancel(order_id)
+
+    def modify(
+        self,
+        order_id: str,
+        *,
+        quantity: Number | None = None,
+        price: Number | None = None,
+        stop_price: Number | None = None,
+    ) -> None:
+        """Ask for one of this run's orders to be changed. Raises OrderError if impossible."""
+        definition = self._own(order_id)
+        self._engine.desk.modify(
+            order_id,
+            quantity=None if quantity is None else definition.quantity(quantity),
+            price=None if price is None else definition.price(price),
+            stop_price=None if stop_price is None else definition.price(stop_price),
+        )
+
+    def _own(self, order_id: str) -> Instrument:
+        state = self._engine.registry.get(order_id)
+        if state is None or state.intent.run != self.run:
+            raise OrderError(f"run {self.run!r} has no order {order_id!r}")
+        return state.instrument
+
+    def cancel_all(self, instrument: str | None = None) -> None:
+        """Cancel this run's working orders."""
+        self._engine.desk.cancel_all(self.run, instrument)
+
+    def close(self, instrument: str) -> str | None:
+        """Cancel entries and send one reducing order; the same one while it works."""
+        state = self._engine.desk.close(self.run, instrument)
+        return None if state is None else state.order_id
+
+    def flatten(self) -> None:
+        """Cancel everything and close every position of this run."""
+        self._engine.desk.flatten(self.run)
+
+    def order(self, order_id: str) -> Order | None:
+        """Return one of this run's orders, or None once it has left memory."""
+        state = self._engine.registry.get(order_id)
+        return None if state is None or state.intent.run != self.run else state.event()
+
+    def orders(self, instrument: str | None = None) -> list[Order]:
+        """Return this run's working orders, oldest first."""
+        return [state.event() for state in self._engine.registry.open_orders(self.run, instrument)]
+
+    async def order_when(
+        self, order_id: str, condition: Callable[[Order], bool], timeout_s: float | None
+    ) -> Order:
+        """Wait until an order fits `condition`."""
+        return await self._engine.order_when(order_id, condition, timeout_s)
+
+    # -- state -------------------------------------------------------------------------------
+
+    def position(self, instrument: str) -> PositionView:
+        """Return this run's view of an instrument; cached until it changes."""
+        view = self._views.get(instrument)
+        if view is None:
+            view = self._engine.desk.position_view(self.run, instrument)
+            self._views[instrument] = view
+        return view
+
+    def _forget_view(self, run: str, instrument: str) -> None:
+        if run == self.run:
+            self._views.pop(instrument, None)
+
+    def account(self) -> Account:
+        """Return the balances of this run's account."""
+        engine = self._engine
+        return engine.ledger.account_event(
+            self._account, engine.clock.now_ns, engine.registry.reserved_cash(self._account)
+        )
+
+    def instrument(self, name: str) -> Instrument:
+        """Return an instrument's definition. Raises UnknownInstrument."""
+        return self._engine.instrument(name)
+
+    def quote(self, instrument: str) -> Quote | None:
+        """Return the newest quote."""
+        return self._engine.market.quote(instrument)
+
+    def trade(self, instrument: str) -> Trade | None:
+        """Return the newest trade."""
+        return self._engine.market.trade(instrument)
+
+    def candle(self, instrument: str) -> Candle | None:
+        """Return the newest candle."""
+        return self._engine.market.candle(instrument)
+
+    def book(self, instrument: str) -> BookView | None:
+        """Return the order book."""
+        return self._engine.market.book(instrument)
+
+    # -- market data -------------------------------------------------------------------------
+
+    def watch(self, channel: str, instrument: str, *, interval: str = "", warmup: int = 0) -> None:
+        """Subscribe this run, and its venue's feed, to a channel of an instrument."""
+        self._engine.instrument(instrument)
+        if self.subscriber is None:
+            raise OrderError("watch market data in on_start or later, not in __init__")
+        only = {"instrument": frozenset({instrument})}
+        if interval:
+            only["interval"] = frozenset({interval})
+        if (channel, instrument, interval) in self._watched:
+            return
+        self._watched.append((channel, instrument, interval))
+        for event_type in CHANNEL_TYPES[channel]:
+            self._engine.bus.watch(self.subscriber, Interest(event_type, only))
+        feed = self._feeds.get(venue_of(instrument))
+        if feed is not None:
+            feed.subscribe(instrument, FEED_CHANNEL.get(channel, channel), interval)
+            if warmup:
+                self.warmups.append((instrument, interval, warmup))
+                self.subscriber.hold()  # until the runtime has fetched the history
+
+    async def history(self, instrument: str, interval: str, limit: int) -> list[Candle]:
+        """Return up to `limit` closed candles before now; none where there is no feed."""
+        feed = self._feeds.get(venue_of(instrument))
+        if feed is None:
+            return []
+        return await feed.history(
+            instrument, interval, end_ns=self._engine.clock.now_ns, limit=limit
+        )
+
+    async def warm_up(self) -> None:
+        """Fetch what was asked for and hand it out before the first live candle."""
+        subscriber = self.subscriber
+        if subscriber is None or not self.warmups:
+            return
+        candles: list[Candle] = []
+        joined_ns: dict[tuple[str, str], int] = {}
+        for instrument, interval, limit in self.warmups:
+            history = await self.history(instrument, interval, limit)
+            candles += history
+            if history:
+                joined_ns[instrument, interval] = history[-1].open_ns
+        self.warmups.clear()
+        old = {id(candle) for candle in candles}
+        subscriber.wrap(Candle, lambda handler: self._joining(handler, old, joined_ns))
+        subscriber.release(sorted(candles, key=lambda candle: candle.time_ns))
+
+    def _joining(
+        self, handler: Handler, history: set[int], joined_ns: dict[tuple[str, str], int]
+    ) -> Handler:
+        """Mark history as such, and skip live candles that it already held."""
+
+        def on_candle(candle: Candle) -> Any:
+            if id(candle) in history:
+                history.discard(id(candle))
+                self.is_warming_up = True
+                return handler(candle)
+            self.is_warming_up = False
+            if candle.open_ns <= joined_ns.get((candle.instrument, candle.interval), -1):
+                return None
+            return handler(candle)
+
+        return on_candle
+
+    # -- the world outside -------------------------------------------------------------------
+
+    async def external(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Await an answer from outside; the log of issue B records it for replay."""
+        answer = await coroutine
+        self._engine.log.append(("external", self.run, self._handled(), repr(answer)))
+        return answer
+
+    async def blocking(self, function: Callable[[], T]) -> T:
+        """Run blocking work in a worker thread; inline in a simulated world."""
+        answer: T = await self._blocking(function)
+        return answer
+
+    def publish(self, event: Any) -> None:
+        """Publish an event of the user's own."""
+        self._engine.bus.publish(event)
+
+    def end(self) -> None:
+        """Cancel timers and feed subscriptions of this session."""
+        for name in list(self._timers):
+            self.cancel_timer(name)
+        for channel, instrument, interval in self._watched:
+            feed = self._feeds.get(venue_of(instrument))
+            if feed is not None:
+                feed.unsubscribe(instrument, FEED_CHANNEL.get(channel, channel), interval)
+        self._watched.clear()
+        if self._forget_view in self._engine.change_listeners:
+            self._engine.change_listeners.remove(self._forget_view)
+
+
+def _exact(value: Number, convert: Callable[[Number], Decimal]) -> Decimal:
+    # The gate checks the grid of a Decimal anyway; only other types need converting here.
+    return value if value.__class__ is Decimal else convert(value)

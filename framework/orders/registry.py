@@ -1,0 +1,433 @@
+"""Every order in memory, by id and by (run, key); repeated keys answered, never sent again.
+
+Beside the orders it keeps, per (run, instrument), the sums of what working and in-doubt orders may
+still do: open quantities and reserved notional, changed by differences and zero when nothing is
+open (R-77). Closed orders leave memory once the log can answer for them.
+"""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+import msgspec
+
+from framework.errors import InvariantBroken, OrderError
+from framework.model.commands import ModifyOrder
+from framework.model.decimals import ZERO, absolute, add, multiply, subtract
+from framework.model.instrument import Instrument, InstrumentKind
+from framework.model.orders import Order, OrderIntent, OrderStatus, RequestState, Side
+from framework.model.reports import OrderFact
+from framework.orders.lifecycle import OrderFacts
+from framework.portfolio.ledger import PREMIUM_KINDS, Holding
+
+BUY = Side.BUY
+NONE = RequestState.NONE
+SPOT = InstrumentKind.SPOT
+KEPT_EXTERNAL_FACTS = 10_000
+
+
+class KeyConflict(OrderError):
+    """The run has used this key for an order of other content."""
+
+    def __init__(self, run: str, key: str, order_id: str) -> None:
+        super().__init__(f"run {run!r} used key {key!r} for another order, {order_id}")
+        self.run = run
+        self.key = key
+        self.order_id = order_id
+
+
+class WorkingOrders(msgspec.Struct, eq=False):
+    """The open orders of one run in one instrument, and what they may still do.
+
+    `reserved` = Σ open quantity × valuation × multiplier, in the instrument's currency;
+    `reserved_cash` is what the account reserves per currency over all its runs.
+    """
+
+    run: str
+    instrument: str
+    reserved_cash: dict[str, Decimal]
+    orders: dict[str, "OrderState"] = {}
+    open_buy: Decimal = ZERO
+    open_sell: Decimal = ZERO
+    reserved: Decimal = ZERO
+
+
+class OrderState(msgspec.Struct, eq=False):
+    """One order as it stands: what was asked for and every fact since.
+
+    `open_quantity` and `reserved` are its share of the sums in `working`. `valuation` is the price
+    it was valued at when it was sent, None where none was known: it then reserves no cash.
+    `pending` is a modify request without an answer; until then the larger of both counts.
+    `holding` is the position its fills go to, known from the moment it is sent.
+    """
+
+    order_id: str
+    intent: OrderIntent
+    account: str
+    instrument: Instrument
+    facts: OrderFacts
+    working: WorkingOrders
+    created_ns: int
+    is_buy: bool
+    reduce_only: bool = False
+    valuation: Decimal | None = None
+    open_quantity: Decimal = ZERO
+    reserved: Decimal = ZERO
+    pending: ModifyOrder | None = None
+    parent: str = ""
+    holding: Holding | None = None
+
+    @property
+    def run(self) -> str:
+        """The run that owns it."""
+        return self.intent.run
+
+    @property
+    def status(self) -> OrderStatus:
+        """Where it stands."""
+        return self.facts.status
+
+    @property
+    def is_closed(self) -> bool:
+        """No more fills are expected."""
+        return self.facts.is_closed
+
+    @property
+    def quantity(self) -> Decimal:
+        """The current quantity."""
+        return self.facts.quantity
+
+    @property
+    def price(self) -> Decimal | None:
+        """The current limit price."""
+        return self.facts.price
+
+    @property
+    def filled(self) -> Decimal:
+        """What has been filled, after corrections."""
+        return self.facts.filled
+
+    @property
+    def reason(self) -> str:
+        """Why it was denied, or why it ended."""
+        return self.facts.reason
+
+    def event(self) -> Order:
+        """Return the whole state as an event."""
+        facts, intent = self.facts, self.intent
+        end = facts.end
+        return Order(
+            self.order_id,
+            intent.run,
+            self.account,
+            intent.instrument,
+            intent.side,
+            intent.type,
+            facts.status,
+            facts.quantity,
+            facts.filled,
+            facts.average_price if facts.filled is not ZERO else None,
+            facts.updated_ns,
+            self.created_ns,
+            intent.key,
+            facts.price,
+            facts.stop_price,
+            intent.time_in_force,
+            intent.post_only,
+            self.reduce_only,
+            intent.bucket,
+            facts.submit_state,
+            facts.cancel_state,
+            facts.modify_state,
+            facts.refusal if end is None else end.reason,
+            facts.venue_order_ids,
+            intent.tags,
+            self.parent,
+        )
+
+
+class OrderHistory(msgspec.Struct, frozen=True):
+    """A closed order as the log has it: enough to take a late fact."""
+
+    intent: OrderIntent
+    account: str
+    instrument: Instrument
+    quantity: Decimal
+    created_ns: int
+    facts: tuple[OrderFact, ...]
+
+
+class OrderRegistry:
+    """Owns the orders in memory.
+
+    Attributes:
+        lookup_closed: the log's answer for (run, key) of an order that left memory. While it is
+            None nothing leaves: an order is never evicted blindly.
+        lookup_history: the log's record of such an order by id, asked when a late fact comes
+            (R-23, R-24). Without it, such facts are kept as external.
+    """
+
+    def __init__(self) -> None:
+        self.lookup_closed: Callable[[str, str], Order | None] | None = None
+        self.lookup_history: Callable[[str], OrderHistory | None] | None = None
+        self.external_facts: dict[str, list[OrderFact]] = {}
+        self.external_dropped_count = 0
+        self._external_count = 0
+        self._orders: dict[str, OrderState] = {}
+        self._by_key: dict[tuple[str, str], OrderState] = {}
+        self._working: dict[tuple[str, str], WorkingOrders] = {}
+        self._reserved_cash: dict[str, dict[str, Decimal]] = {}
+
+    def __len__(self) -> int:
+        """Return how many orders are in memory."""
+        return len(self._orders)
+
+    def __iter__(self) -> Iterator[OrderState]:
+        """Yield the orders in memory, oldest first."""
+        return iter(self._orders.values())
+
+    def get(self, order_id: str) -> OrderState | None:
+        """Return an order in memory."""
+        return self._orders.get(order_id)
+
+    def by_key(self, run: str, key: str) -> OrderState | None:
+        """Return the order in memory that a run asked for under this key."""
+        return self._by_key.get((run, key))
+
+    def answer(self, intent: OrderIntent) -> OrderState | None:
+        """Return the order that this intent has been given already, if any (R-29).
+
+        An order that left memory is compared by what its last state still shows: everything but
+        the quantity and prices, which a modification may have changed.
+
+        Raises:
+            KeyConflict: the key belongs to an order of other content.
+        """
+        known = self._by_key.get((intent.run, intent.key))
+        if known is not None:
+            if known.intent != intent and not is_same_wish(known.intent, intent):
+                raise KeyConflict(intent.run, intent.key, known.order_id)
+            return known
+        if self.lookup_closed is None:
+            return None
+        closed = self.lookup_closed(intent.run, intent.key)
+        return None if closed is None else self._recall(closed, intent)
+
+    def add(self, order: OrderState) -> None:
+        """Take a new order in; from now on it counts in the sums of its run and instrument.
+
+        Raises:
+            InvariantBroken: the id is taken (two keys with one hash, or a bug).
+        """
+        intent = order.intent
+        if order.order_id in self._orders:
+            raise InvariantBroken(f"order id {order.order_id} is taken")
+        self._orders[order.order_id] = order
+        self._by_key[intent.run, intent.key] = order
+        if not order.facts.is_closed:
+            self.track(order)
+
+    def working(self, run: str, instrument: str, account: str) -> WorkingOrders:
+        """Return the open orders of a run in an instrument: live, changed with every step."""
+        working = self._working.get((run, instrument))
+        if working is None:
+            cash = self._reserved_cash.setdefault(account, {})
+            working = self._working[run, instrument] = WorkingOrders(run, instrument, cash)
+        return working
+
+    def open_orders(self, run: str, instrument: str | None = None) -> list[OrderState]:
+        """Return a run's open orders, of one instrument or all, in the order they were made."""
+        if instrument is not None:
+            return list(self.working(run, instrument).orders.values())
+        return [
+            order
+            for (owner, _), working in self._working.items()
+            if owner == run
+            for order in working.orders.values()
+        ]
+
+    def reserved_cash(self, account: str) -> dict[str, Decimal]:
+        """Return what open spot, option and binary buys reserve, per currency; not to be kept."""
+        return self._reserved_cash.get(account, {})
+
+    def track(self, order: OrderState) -> bool:
+        """Bring the sums up to date with an order; tell whether they changed."""
+        facts, working = order.facts, order.working
+        opened, reserved = _at_stake(order)
+        before = order.open_quantity
+        if facts.is_closed:
+            was_open = working.orders.pop(order.order_id, None) is not None
+        else:
+            was_open = order.order_id in working.orders
+            working.orders[order.order_id] = order
+        is_same = opened == before and reserved == order.reserved
+        if is_same and was_open is not facts.is_closed:
+            return False
+        if not working.orders:  # zero exactly, whatever was rounded on the way
+            working.open_buy = working.open_sell = working.reserved = ZERO
+        else:
+            if order.is_buy:
+                working.open_buy = subtract(add(working.open_buy, opened), before)
+            else:
+                working.open_sell = subtract(add(working.open_sell, opened), before)
+            working.reserved = subtract(add(working.reserved, reserved), order.reserved)
+        if order.is_buy and order.instrument.kind in PREMIUM_KINDS:
+            self._reserve_cash(order, subtract(reserved, order.reserved))
+        order.open_quantity = opened
+        order.reserved = reserved
+        return True
+
+    def find(self, order_id: str) -> OrderState | None:
+        """Return an order for a fact: from memory, or brought back from the log's history."""
+        order = self._orders.get(order_id)
+        if order is not None or self.lookup_history is None:
+            return order
+        history = self.lookup_history(order_id)
+        if history is None:
+            return None
+        order = self._rebuild(order_id, history)
+        self.add(order)
+        return order
+
+    def keep_external(self, fact: OrderFact) -> None:
+        """Keep a fact about an order nobody here knows until somebody adopts it (R-26)."""
+        if self._external_count >= KEPT_EXTERNAL_FACTS:
+            self.external_dropped_count += 1  # it is in the log all the same
+            return
+        facts = self.external_facts.setdefault(fact.order_id, [])
+        if fact not in facts:
+            facts.append(fact)
+            self._external_count += 1
+
+    def take_external(self, order_id: str) -> list[OrderFact]:
+        """Return and forget the facts kept about an unknown order."""
+        facts = self.external_facts.pop(order_id, [])
+        self._external_count -= len(facts)
+        return facts
+
+    def release(self, order_id: str) -> bool:
+        """Let a closed order leave memory; tell whether it did.
+
+        To be called once the order's last fact is in the log. It stays while it is open, or
+        while there is no `lookup_closed` to answer for it.
+        """
+        order = self._orders.get(order_id)
+        if order is None or not order.facts.is_closed or self.lookup_closed is None:
+            return False
+        del self._orders[order_id]
+        del self._by_key[order.intent.run, order.intent.key]
+        return True
+
+    def _recall(self, closed: Order, intent: OrderIntent) -> OrderState:
+        if self.lookup_history is not None:
+            history = self.lookup_history(closed.order_id)
+            if history is not None:
+                if not is_same_wish(history.intent, intent):
+                    raise KeyConflict(intent.run, intent.key, closed.order_id)
+                return self._rebuild(closed.order_id, history)
+        if not _fits(closed, intent):
+            raise KeyConflict(intent.run, intent.key, closed.order_id)
+        return self._from_event(closed, intent)
+
+    def _rebuild(self, order_id: str, history: OrderHistory) -> OrderState:
+        intent = history.intent
+        facts = OrderFacts(history.quantity, intent.price, intent.stop_price, history.created_ns)
+        for fact in history.facts:
+            facts.apply(fact)
+        facts.take_anomalies()  # they were told when they happened
+        return OrderState(
+            order_id,
+            intent,
+            history.account,
+            history.instrument,
+            facts,
+            self.working(intent.run, intent.instrument),
+            history.created_ns,
+            intent.side is BUY,
+            intent.reduce_only,
+        )
+
+    def _from_event(self, closed: Order, intent: OrderIntent) -> OrderState:
+        """Return a read-only stand-in for a closed order: its state, without its executions."""
+        facts = OrderFacts(
+            closed.quantity,
+            closed.price,
+            closed.stop_price,
+            closed.time_ns,
+            origin=closed.status,
+            status=closed.status,
+            is_closed=True,
+            filled=closed.filled,
+            refusal=closed.reason,
+            submit_request=NONE,
+            submit_state=NONE,
+            venue_order_ids=closed.venue_order_ids,
+        )
+        if closed.average_price is not None:
+            facts.notional = multiply(closed.average_price, closed.filled)
+        return OrderState(
+            closed.order_id,
+            intent,
+            closed.account,
+            Instrument(closed.instrument),
+            facts,
+            self.working(closed.run, closed.instrument),
+            closed.created_ns,
+            closed.side is BUY,
+            closed.reduce_only,
+        )
+
+    def _reserve_cash(self, order: OrderState, change: Decimal) -> None:
+        account = self._reserved_cash.setdefault(order.account, {})
+        currency = order.instrument.currency
+        total = add(account.get(currency, ZERO), change)
+        if total:
+            account[currency] = total
+        else:
+            account.pop(currency, None)
+
+
+def highest(*prices: Decimal | None) -> Decimal | None:
+    """Return the highest by amount of the prices that are known, as a positive number."""
+    known = [absolute(price) for price in prices if price is not None]
+    return max(known) if known else None
+
+
+def is_same_wish(one: OrderIntent, other: OrderIntent) -> bool:
+    """Compare two intents by content: what caused them, and until when to send, is not part."""
+    return _content(one) == _content(other)
+
+
+def _content(intent: OrderIntent) -> OrderIntent:
+    return msgspec.structs.replace(intent, send_by_ns=None, cause_sequence=0, cause_ns=0)
+
+
+def _fits(closed: Order, intent: OrderIntent) -> bool:
+    return (
+        closed.instrument == intent.instrument
+        and closed.side is intent.side
+        and closed.type is intent.type
+        and closed.time_in_force is intent.time_in_force
+        and closed.post_only == intent.post_only
+        and closed.bucket == intent.bucket
+        and closed.tags == intent.tags
+    )
+
+
+def _at_stake(order: OrderState) -> tuple[Decimal, Decimal]:
+    """Return what an order may still fill, and what that is worth at the worst known price."""
+    facts = order.facts
+    if facts.is_closed:
+        return ZERO, ZERO
+    quantity, price = facts.quantity, order.valuation
+    pending = order.pending
+    if pending is not None or facts.replaced is not None:
+        price = highest(price, facts.price, facts.stop_price)
+        if pending is not None:
+            quantity = max(quantity, pending.quantity or ZERO)
+            price = highest(price, pending.price, pending.stop_price)
+    opened = quantity if not facts.executions else subtract(quantity, facts.filled)
+    if opened < ZERO:
+        opened = ZERO
+    if price is None:
+        return opened, ZERO
+    return opened, order.instrument.notional(price, opened)

@@ -1,0 +1,393 @@
+"""Positions and cash: exact signed quantity and signed cost, and who they belong to.
+
+Position key: (account, run, instrument, bucket); cash key: (account, run, currency). Cash,
+quantities and fees of an account are the sums over its runs, the run `external` included.
+
+    opening     quantity += q, cost += q × price × multiplier
+    closing     released = cost × closed / quantity leaves the cost; realised = proceeds − released
+    a flip      a close of all there is, then an open of the rest
+
+A closing of everything releases the whole cost and a partial one rounds `released` to 12 decimal
+places (half even), so that nothing is ever lost: Σ proceeds = Σ realised − Σ cost, exactly, as long
+as no sum needs more than 28 digits. Cash: a spot, option or binary trade moves its full value, a
+future or perpetual only what it realised (variation). A spot fee in the base asset is taken from
+the holding and leaves its cost alone (R-75).
+
+    equity = Σ cash + Σ value = Σ booked − Σ cash fees + Σ realised + Σ unrealised   (R-76)
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+
+import msgspec
+
+from framework.model.account import Account, Balance, CashBooked, Position, Settled
+from framework.model.decimals import (
+    CONTEXT,
+    ONE,
+    ZERO,
+    absolute,
+    add,
+    divide,
+    multiply,
+    negate,
+    subtract,
+)
+from framework.model.instrument import Instrument, InstrumentKind
+from framework.model.orders import NO_BUCKET, Bucket, Fee
+
+Mark = Callable[[str], Decimal | None]
+"""The price to value an instrument at, or None where there is none yet."""
+
+PREMIUM_KINDS = frozenset({InstrumentKind.SPOT, InstrumentKind.OPTION, InstrumentKind.BINARY})
+COST_STEP = Decimal("1e-12")
+REMEMBERED_BOOKINGS = 100_000
+
+
+class Purse(msgspec.Struct, eq=False, gc=False):
+    """Cash and fees paid per currency, of one run on one account or of a whole account."""
+
+    cash: dict[str, Decimal] = {}
+    fees: dict[str, Decimal] = {}
+    booked: dict[str, Decimal] = {}
+
+
+class Holding(msgspec.Struct, eq=False, gc=False):
+    """One position as it stands; changed only by the ledger."""
+
+    account: str
+    run: str
+    instrument: Instrument
+    bucket: Bucket
+    purse: Purse
+    account_purse: Purse
+    is_premium: bool
+    quantity: Decimal = ZERO
+    cost: Decimal = ZERO
+    realised: Decimal = ZERO
+
+    def event(self, time_ns: int) -> Position:
+        """Return the position as an event."""
+        instrument = self.instrument
+        return Position(
+            self.account,
+            self.run,
+            instrument.id,
+            self.quantity,
+            self.cost,
+            self.realised,
+            time_ns,
+            self.bucket,
+            instrument.multiplier,
+        )
+
+    def value(self, price: Decimal | None) -> Decimal:
+        """Return quantity × price × multiplier; the cost where there is no price yet."""
+        if price is None:
+            return self.cost
+        return self.instrument.notional(price, self.quantity)
+
+
+class Ledger:
+    """What every run on every account holds; a fill is booked once and never refused."""
+
+    def __init__(self, instrument: Callable[[str], Instrument]) -> None:
+        self._instrument = instrument
+        self._holdings: dict[tuple[str, str, str, Bucket], Holding] = {}
+        self._by_run: dict[tuple[str, str], list[Holding]] = {}
+        self._purses: dict[tuple[str, str], Purse] = {}
+        self._account_purses: dict[str, Purse] = {}
+        self._seen_bookings: set[tuple[str, str]] = set()
+        self._booking_order: deque[tuple[str, str]] = deque()
+
+    def holding(
+        self, account: str, run: str, instrument: Instrument, bucket: Bucket = NO_BUCKET
+    ) -> Holding:
+        """Return the position of that key, made flat where there is none yet."""
+        key = (account, run, instrument.id, bucket)
+        holding = self._holdings.get(key)
+        if holding is None:
+            holding = self._holdings[key] = Holding(
+                account,
+                run,
+                instrument,
+                bucket,
+                self._purse(account, run),
+                self._account_purse(account),
+                instrument.kind in PREMIUM_KINDS,
+            )
+            self._by_run.setdefault((run, instrument.id), []).append(holding)
+        return holding
+
+    def holdings(
+        self, *, account: str | None = None, run: str | None = None, instrument: str | None = None
+    ) -> Iterator[Holding]:
+        """Yield the positions that fit, flat ones too, in the order of their first fill."""
+        for holding in self._holdings.values():
+            if (
+                (account is None or holding.account == account)
+                and (run is None or holding.run == run)
+                and (instrument is None or holding.instrument.id == instrument)
+            ):
+                yield holding
+
+    def of_run(self, run: str, instrument: str) -> list[Holding]:
+        """Return a run's positions in an instrument, one per account and bucket; not to be kept."""
+        return self._by_run.get((run, instrument), [])
+
+    def net_quantity(self, run: str, instrument: str) -> Decimal:
+        """Return what a run holds of an instrument over all buckets, signed."""
+        holdings = self._by_run.get((run, instrument))
+        if holdings is None:
+            return ZERO
+        net = holdings[0].quantity
+        for holding in holdings[1:]:
+            net = add(net, holding.quantity)
+        return net
+
+    def account_quantity(self, account: str, instrument: str, bucket: Bucket) -> Decimal:
+        """Return what an account holds over all of its runs, signed."""
+        net = ZERO
+        for holding in self.holdings(account=account, instrument=instrument):
+            if holding.bucket == bucket:
+                net = add(net, holding.quantity)
+        return net
+
+    def book(
+        self,
+        holding: Holding,
+        *,
+        is_buy: bool,
+        quantity: Decimal,
+        price: Decimal,
+        fees: tuple[Fee, ...] = (),
+    ) -> Decimal:
+        """Book one fill and return the profit it realised, before fees."""
+        instrument = holding.instrument
+        value = multiply(price, quantity)
+        if instrument.multiplier is not ONE:
+            value = multiply(value, instrument.multiplier)
+        if is_buy:
+            signed = quantity
+        else:
+            signed = negate(quantity)
+            value = negate(value)
+        held = holding.quantity
+        if not held or (held > ZERO) is is_buy:
+            holding.quantity = add(held, signed)
+            holding.cost = add(holding.cost, value)
+            realised = ZERO
+        else:
+            realised = _close(holding, signed, value, price)
+        moved = negate(value) if holding.is_premium else realised
+        if moved:
+            _pay(holding, instrument.currency, moved)
+        for fee in fees:
+            _charge(holding, fee)
+        return realised
+
+    def unbook(
+        self,
+        holding: Holding,
+        *,
+        is_buy: bool,
+        quantity: Decimal,
+        price: Decimal,
+        fees: tuple[Fee, ...] = (),
+    ) -> Decimal:
+        """Take a fill back that its venue corrected; return the profit this realised.
+
+        It is booked as the opposite fill at the same price, with its fees returned. Quantity,
+        cash, fees and realised + unrealised are then exact; how the last two split may differ
+        from a history without the fill.
+        """
+        returned = tuple(Fee(fee.currency, negate(fee.amount)) for fee in fees)
+        return self.book(holding, is_buy=not is_buy, quantity=quantity, price=price, fees=returned)
+
+    def book_cash(self, booking: CashBooked) -> list[Holding] | None:
+        """Book cash that moved without a trade; None where this booking id is known already.
+
+        Where it moves the base asset of a spot instrument, the holding changes instead of cash
+        (at no cost) and is returned.
+        """
+        if not self._is_new(booking.account, booking.booking_id):
+            return None
+        if booking.instrument:
+            instrument = self._instrument(booking.instrument)
+            if _is_base_asset(instrument, booking.currency):
+                holding = self.holding(booking.account, booking.run, instrument)
+                _adjust(holding, booking.amount)
+                return [holding]
+        run_purse = self._purse(booking.account, booking.run)
+        for purse in (run_purse, self._account_purse(booking.account)):
+            _increase(purse.cash, booking.currency, booking.amount)
+            _increase(purse.booked, booking.currency, booking.amount)
+        return []
+
+    def settle(self, settled: Settled) -> list[Holding]:
+        """Close every position of an ended instrument at its final price, once per settlement.
+
+        Returns the positions that changed.
+        """
+        if not self._is_new(settled.account, settled.settlement_id):
+            return []
+        closed = []
+        for holding in self.holdings(account=settled.account, instrument=settled.instrument):
+            held = holding.quantity
+            if held:
+                self.book(holding, is_buy=held < ZERO, quantity=absolute(held), price=settled.price)
+                closed.append(holding)
+        return closed
+
+    def cash(self, account: str, run: str | None = None) -> dict[str, Decimal]:
+        """Return cash per currency, of a run or of the whole account."""
+        return dict(self._read_purse(account, run).cash)
+
+    def fees(self, account: str, run: str | None = None) -> dict[str, Decimal]:
+        """Return fees paid per currency, base-asset fees included, rebates negative."""
+        return dict(self._read_purse(account, run).fees)
+
+    def booked(self, account: str, run: str | None = None) -> dict[str, Decimal]:
+        """Return cash booked without a trade, per currency."""
+        return dict(self._read_purse(account, run).booked)
+
+    def account_event(
+        self, account: str, time_ns: int, reserved: dict[str, Decimal] | None = None
+    ) -> Account:
+        """Return an account's balances; `reserved` is what open orders hold, per currency."""
+        cash = self._account_purse(account).cash
+        if reserved:
+            names = list(cash) + [name for name in reserved if name not in cash]
+            balances = [Balance(n, cash.get(n, ZERO), reserved.get(n, ZERO)) for n in names]
+        else:
+            balances = [Balance(currency, total) for currency, total in cash.items()]
+        return Account(account, time_ns, tuple(balances))
+
+    def equity(self, account: str, mark: Mark, *, run: str | None = None) -> dict[str, Decimal]:
+        """Return Σ cash + value of the positions, per currency.
+
+        A spot, option or binary position is worth quantity × mark × multiplier, a future or
+        perpetual its unrealised profit; a position without a mark counts at its cost.
+        """
+        totals = self.cash(account, run)
+        for holding in self._open(account, run):
+            value = holding.value(mark(holding.instrument.id))
+            if not holding.is_premium:
+                value = subtract(value, holding.cost)
+            _increase(totals, holding.instrument.currency, value)
+        return totals
+
+    def unrealised(self, account: str, mark: Mark, *, run: str | None = None) -> dict[str, Decimal]:
+        """Return Σ (value − cost) of the open positions, per currency; without a mark: zero."""
+        totals: dict[str, Decimal] = {}
+        for holding in self._open(account, run):
+            gain = subtract(holding.value(mark(holding.instrument.id)), holding.cost)
+            _increase(totals, holding.instrument.currency, gain)
+        return totals
+
+    def realised(self, account: str, *, run: str | None = None) -> dict[str, Decimal]:
+        """Return Σ realised profit before fees, per currency."""
+        totals: dict[str, Decimal] = {}
+        for holding in self.holdings(account=account, run=run):
+            _increase(totals, holding.instrument.currency, holding.realised)
+        return totals
+
+    def _open(self, account: str, run: str | None) -> Iterator[Holding]:
+        for holding in self.holdings(account=account, run=run):
+            if holding.quantity or holding.cost:
+                yield holding
+
+    def _purse(self, account: str, run: str) -> Purse:
+        purse = self._purses.get((account, run))
+        if purse is None:
+            purse = self._purses[account, run] = Purse()
+        return purse
+
+    def _account_purse(self, account: str) -> Purse:
+        purse = self._account_purses.get(account)
+        if purse is None:
+            purse = self._account_purses[account] = Purse()
+        return purse
+
+    def _read_purse(self, account: str, run: str | None) -> Purse:
+        if run is None:
+            return self._account_purses.get(account) or Purse()
+        return self._purses.get((account, run)) or Purse()
+
+    def _is_new(self, account: str, booking_id: str) -> bool:
+        """Tell whether a booking id comes for the first time; the oldest are forgotten."""
+        if not booking_id:
+            return True
+        key = (account, booking_id)
+        if key in self._seen_bookings:
+            return False
+        if len(self._booking_order) == REMEMBERED_BOOKINGS:
+            self._seen_bookings.remove(self._booking_order.popleft())
+        self._seen_bookings.add(key)
+        self._booking_order.append(key)
+        return True
+
+
+def _close(holding: Holding, signed: Decimal, value: Decimal, price: Decimal) -> Decimal:
+    """Reduce a position by a fill of the other sign; what goes past zero opens the other side."""
+    held, cost = holding.quantity, holding.cost
+    left = add(held, signed)
+    if not left:
+        released, opened = cost, ZERO
+    elif (left > ZERO) is (held > ZERO):
+        released, opened = _share(cost, signed, held), ZERO
+    else:
+        released = cost
+        opened = holding.instrument.notional(price, left)  # dividing `value` would round
+    proceeds = subtract(opened, value)
+    realised = subtract(proceeds, released)
+    holding.quantity = left
+    holding.cost = add(subtract(cost, released), opened)
+    holding.realised = add(holding.realised, realised)
+    return realised
+
+
+def _share(cost: Decimal, signed: Decimal, held: Decimal) -> Decimal:
+    """Return cost × |signed| / |held|, rounded to `COST_STEP` where the digits allow."""
+    share = divide(multiply(cost, negate(signed)), held)
+    try:
+        return share.quantize(COST_STEP, ROUND_HALF_EVEN, CONTEXT)
+    except InvalidOperation:  # more than 16 digits before the point: keep the 28 there are
+        return share
+
+
+def _pay(holding: Holding, currency: str, amount: Decimal) -> None:
+    cash = holding.purse.cash
+    cash[currency] = add(cash.get(currency, ZERO), amount)
+    cash = holding.account_purse.cash
+    cash[currency] = add(cash.get(currency, ZERO), amount)
+
+
+def _charge(holding: Holding, fee: Fee) -> None:
+    currency, amount = fee.currency, fee.amount
+    fees = holding.purse.fees
+    fees[currency] = add(fees.get(currency, ZERO), amount)
+    fees = holding.account_purse.fees
+    fees[currency] = add(fees.get(currency, ZERO), amount)
+    if _is_base_asset(holding.instrument, currency):
+        _adjust(holding, negate(amount))
+    else:
+        _pay(holding, currency, negate(amount))
+
+
+def _adjust(holding: Holding, amount: Decimal) -> None:
+    """Change what is held without a price; a position that this ends or turns realises its cost."""
+    held = holding.quantity
+    left = holding.quantity = add(held, amount)
+    if holding.cost and (not left or (left > ZERO) is not (held > ZERO)):
+        holding.realised = subtract(holding.realised, holding.cost)
+        holding.cost = ZERO
+
+
+def _is_base_asset(instrument: Instrument, currency: str) -> bool:
+    return instrument.base == currency != "" and instrument.kind is InstrumentKind.SPOT
+
+
+def _increase(totals: dict[str, Decimal], currency: str, amount: Decimal) -> None:
+    totals[currency] = add(totals.get(currency, ZERO), amount)

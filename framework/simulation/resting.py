@@ -1,0 +1,196 @@
+"""The orders that a simulated venue holds for one instrument, and the prices that wake them.
+
+`buys` and `sells` are limit orders, best price first, then time priority; `buy_stops` and
+`sell_stops` are nearest trigger first; `waiting` are orders that have not met a price yet, and
+market orders that nothing was left for, in order of arrival.
+"""
+
+from bisect import insort
+from decimal import Decimal
+from operator import attrgetter
+
+import msgspec
+
+from framework.interfaces import TimerHandle
+from framework.model.decimals import subtract
+from framework.model.instrument import Instrument
+from framework.model.orders import OrderType, Side, TimeInForce, TriggerBy
+
+INFINITY = float("inf")
+
+_MARK = TriggerBy.MARK
+_NOWHERE, _WAITING, _LIMIT, _STOP = range(4)
+_by_rank = attrgetter("rank")
+
+
+class VenueOrder(msgspec.Struct, gc=False, eq=False):
+    """What the venue knows of one working order; `kind` changes when a stop is triggered.
+
+    `limit_at` and `stop_at` are the prices as floats, to compare with market data (a market
+    order's limit is infinitely good). `place` is the time priority. `is_fresh` until the order
+    has met its first price, which it takes instead of making. `ahead` is the displayed size
+    before it in the queue; None where that is unknown.
+    """
+
+    order_id: str
+    account: str
+    instrument: Instrument
+    side: Side
+    is_buy: bool
+    kind: OrderType
+    time_in_force: TimeInForce
+    quantity: Decimal
+    remaining: Decimal
+    limit: Decimal | None
+    stop: Decimal | None
+    limit_at: float
+    stop_at: float
+    arrived_ns: int
+    place: int
+    venue_order_id: str
+    post_only: bool
+    reduce_only: bool
+    trigger_by: TriggerBy
+    is_open: bool = True
+    is_fresh: bool = True
+    has_traded: bool = False
+    revision: int = 0
+    ahead: Decimal | None = None
+    timer: TimerHandle | None = None
+    shelf: int = _NOWHERE
+    rank: tuple[float, int] = (0.0, 0)
+
+    @property
+    def filled(self) -> Decimal:
+        """What has traded so far."""
+        return subtract(self.quantity, self.remaining)
+
+
+class RestingOrders:
+    """One instrument's orders, sorted, with the nearest prices at hand.
+
+    A quote with `ask > buy_at`, `bid < sell_at` and, when `has_stops`, `ask < buy_stop_at` and
+    `bid > sell_stop_at` concerns no order. `refresh` brings these up to date after a change.
+    """
+
+    __slots__ = (
+        "buy_at",
+        "buy_stop_at",
+        "buy_stops",
+        "buys",
+        "has_stops",
+        "mark_stop_count",
+        "reduce_only_count",
+        "sell_at",
+        "sell_stop_at",
+        "sell_stops",
+        "sells",
+        "waiting",
+    )
+
+    def __init__(self) -> None:
+        self.waiting: list[VenueOrder] = []
+        self.buys: list[VenueOrder] = []
+        self.sells: list[VenueOrder] = []
+        self.buy_stops: list[VenueOrder] = []
+        self.sell_stops: list[VenueOrder] = []
+        self.mark_stop_count = 0
+        self.reduce_only_count = 0
+        self.refresh(always=False)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no order is left."""
+        return not (self.waiting or self.has_priced)
+
+    @property
+    def has_priced(self) -> bool:
+        """Whether a limit or a stop rests."""
+        return bool(self.buys or self.sells or self.buy_stops or self.sell_stops)
+
+    def add_waiting(self, order: VenueOrder) -> None:
+        """Keep an order for the next price."""
+        order.shelf = _WAITING
+        self.waiting.append(order)
+        if order.reduce_only:
+            self.reduce_only_count += 1
+
+    def add_limit(self, order: VenueOrder) -> None:
+        """Let a limit order rest at its price, behind the earlier ones there."""
+        order.shelf = _LIMIT
+        order.rank = (-order.limit_at if order.is_buy else order.limit_at, order.place)
+        insort(self.buys if order.is_buy else self.sells, order, key=_by_rank)
+        if order.reduce_only:
+            self.reduce_only_count += 1
+
+    def add_stop(self, order: VenueOrder) -> None:
+        """Let a stop wait for its trigger."""
+        order.shelf = _STOP
+        order.rank = (order.stop_at if order.is_buy else -order.stop_at, order.place)
+        insort(self.buy_stops if order.is_buy else self.sell_stops, order, key=_by_rank)
+        if order.trigger_by is _MARK:
+            self.mark_stop_count += 1
+        if order.reduce_only:
+            self.reduce_only_count += 1
+
+    def remove(self, order: VenueOrder) -> None:
+        """Take an order off its shelf; harmless when it is on none."""
+        shelf = order.shelf
+        if shelf == _NOWHERE:
+            return
+        order.shelf = _NOWHERE
+        if shelf == _WAITING:
+            self.waiting.remove(order)
+        elif shelf == _LIMIT:
+            (self.buys if order.is_buy else self.sells).remove(order)
+        else:
+            (self.buy_stops if order.is_buy else self.sell_stops).remove(order)
+            if order.trigger_by is _MARK:
+                self.mark_stop_count -= 1
+        if order.reduce_only:
+            self.reduce_only_count -= 1
+
+    def is_at_limit(self, order: VenueOrder) -> bool:
+        """Whether the order rests on a limit shelf."""
+        return order.shelf == _LIMIT
+
+    def all(self) -> list[VenueOrder]:
+        """Return every order, by time priority."""
+        orders = [*self.waiting, *self.buys, *self.sells, *self.buy_stops, *self.sell_stops]
+        orders.sort(key=attrgetter("place"))
+        return orders
+
+    def admit(self, until_ns: int) -> list[VenueOrder]:
+        """Put waiting orders that arrived by `until_ns` on their shelves.
+
+        Returns the market orders among them, which have no shelf, in order of arrival.
+        """
+        markets: list[VenueOrder] = []
+        for order in self.waiting[:]:
+            if order.arrived_ns > until_ns:
+                continue
+            self.remove(order)
+            if order.kind is OrderType.MARKET:
+                markets.append(order)
+            elif order.kind is OrderType.LIMIT:
+                self.add_limit(order)
+            else:
+                self.add_stop(order)
+        return markets
+
+    def refresh(self, *, always: bool) -> None:
+        """Set the nearest prices again; `always` makes every quote, trade and candle wake us."""
+        buy_stops, sell_stops = self.buy_stops, self.sell_stops
+        self.has_stops = bool(buy_stops or sell_stops)
+        self.buy_stop_at = buy_stops[0].stop_at if buy_stops else INFINITY
+        self.sell_stop_at = sell_stops[0].stop_at if sell_stops else -INFINITY
+        self.sell_at = self.sells[0].limit_at if self.sells else INFINITY
+        if always or self.waiting or self.mark_stop_count:
+            self.buy_at = INFINITY
+        else:
+            self.buy_at = self.buys[0].limit_at if self.buys else -INFINITY
+
+
+def is_stop(kind: OrderType) -> bool:
+    """Whether an order of this type waits for a trigger."""
+    return kind is OrderType.STOP or kind is OrderType.STOP_LIMIT

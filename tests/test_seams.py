@@ -1,0 +1,114 @@
+"""Law 1: time, network, chance, blocking work and processes are seams.
+
+A violation is one line that begins with `file:line`. An exception has its place and reason here.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.source_code import Use, modules_in, uses_of
+
+PRODUCT = modules_in("framework", "adapters", "strategies")
+
+
+def below(package: str, *names: str) -> set[str]:
+    """Return the full names of `names` in `package`."""
+    return {f"{package}.{name}" for name in names}
+
+
+SEAMS = {  # what only the seam itself may name: a whole module, or single names of one
+    "clock": {
+        *below("time", "time", "time_ns", "monotonic", "monotonic_ns", "sleep", "localtime"),
+        *below("time", "perf_counter", "perf_counter_ns", "process_time", "process_time_ns"),
+        *below("time", "gmtime", "thread_time", "thread_time_ns", "clock_gettime", "strftime"),
+        *below("datetime.datetime", "now", "utcnow", "today"),
+        "datetime.date.today",
+    },
+    "waiting": {"asyncio.sleep", "anyio.sleep", "anyio.sleep_until"},
+    "chance": {
+        *below("random", "random", "randint", "randrange", "choice", "choices", "shuffle"),
+        *below("random", "sample", "uniform", "gauss", "seed", "getrandbits", "SystemRandom"),
+        *below("numpy.random", "seed", "rand", "randn", "random", "randint", "normal", "choice"),
+        *("os.urandom", "secrets", "uuid"),
+    },
+    "network": {
+        *("socket", "ssl", "http.client", "urllib.request", "aiohttp"),
+        *below("asyncio", "open_connection", "open_unix_connection", "start_server"),
+    },
+    "threads": {
+        *("threading.Thread", "threading.Timer", "concurrent", "multiprocessing", "subprocess"),
+        *below("asyncio", "to_thread", "create_subprocess_exec", "create_subprocess_shell"),
+        *below("os", "fork", "system", "popen"),
+    },
+    "money": below("decimal", "getcontext", "setcontext", "localcontext", "DefaultContext"),
+    "hash": {"builtins.hash"},  # differs from process to process
+}
+
+ALLOWED = {  # (place, seam): why
+    ("framework/clock", "clock"): "is the clock",
+    ("framework/simulation", "network"): "is the simulated network",
+    ("framework/simulation/creation_order.py", "hash"): "simulated tasks hash by a counter",
+    ("framework/clock/watchdog.py", "threads"): "sees a blocked loop from outside it",
+    ("framework/runtime/runner.py", "waiting"): "paces virtual time on the real loop",
+    ("framework/runtime/runner.py", "chance"): "a journal's id is random at creation",
+    ("framework/net", "network"): "is the network",
+    ("framework/server", "network"): "serves connections",
+}
+
+
+def is_named(use: Use, banned: set[str]) -> bool:
+    """Say whether a use is one of the banned names, or inside a banned module."""
+    return any(use.name == name or use.name.startswith(f"{name}.") for name in banned)
+
+
+def only_yields(use: Use) -> bool:
+    """Say whether a call is `sleep(0)`: a turn for the loop, no time in it."""
+    arguments = use.call.args if use.call else []
+    return len(arguments) == 1 and getattr(arguments[0], "value", None) == 0
+
+
+def is_allowed(module: Path, seam: str) -> bool:
+    """Say whether `module` is, or lies in, a place with an exception for `seam`."""
+    places = [module, *module.parents]
+    return any((place.as_posix(), seam) in ALLOWED for place in places)
+
+
+@pytest.mark.parametrize("seam", SEAMS)
+def test_only_the_seam_itself_names(seam: str) -> None:
+    outside = {
+        f"{module}:{use.line} uses {use.name}"
+        for module in PRODUCT
+        if not is_allowed(module, seam)
+        for use in uses_of(module)
+        if is_named(use, SEAMS[seam])
+        if not (seam == "waiting" and only_yields(use))
+    }
+
+    assert "\n".join(sorted(outside)) == ""
+
+
+def test_every_random_source_has_a_seed() -> None:
+    sources = {"random.Random", "numpy.random.default_rng"}
+
+    unseeded = [
+        f"{module}:{use.line} calls {use.name} without a seed"
+        for module in PRODUCT
+        for use in uses_of(module)
+        if use.name in sources and use.call and not (use.call.args or use.call.keywords)
+    ]
+
+    assert "\n".join(unseeded) == ""
+
+
+def test_every_exception_is_still_needed() -> None:
+    existing = {place.as_posix() for module in PRODUCT for place in [module, *module.parents]}
+    used = {
+        (place.as_posix(), seam)
+        for seam, banned in SEAMS.items()
+        for module in PRODUCT
+        if any(is_named(use, banned) for use in uses_of(module))
+        for place in [module, *module.parents]
+    }
+
+    assert [entry for entry in ALLOWED if entry[0] in existing and entry not in used] == []
