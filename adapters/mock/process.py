@@ -42,6 +42,20 @@ class Steps(NamedTuple):
     is_buyer: NDArray[np.bool_]
 
 
+def part_of(steps: Steps, start: int, stop: int) -> Steps:
+    """Return the steps from `start` to before `stop`."""
+    return Steps(
+        time_ns=steps.time_ns[start:stop],
+        bid_ticks=steps.bid_ticks[start:stop],
+        ask_ticks=steps.ask_ticks[start:stop],
+        trade_ticks=steps.trade_ticks[start:stop],
+        bid_lots=steps.bid_lots[start:stop],
+        ask_lots=steps.ask_lots[start:stop],
+        trade_lots=steps.trade_lots[start:stop],
+        is_buyer=steps.is_buyer[start:stop],
+    )
+
+
 class Grid:
     """Turns counts of a decimal step into the float64 nearest to each product.
 

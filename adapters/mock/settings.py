@@ -23,6 +23,7 @@ Every = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 
 DEFAULT_TICK = Decimal("0.01")
 DEFAULT_LOT = Decimal("0.001")
+MOST_STEPS = 100_000  # per candle: a candle is made in one go
 
 
 class MockInstrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -87,7 +88,7 @@ class SyntheticSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     start: str = "2024-01-01"
     end: str | None = None
     count: Count | None = None
-    channels: list[Channel] = ["candles"]
+    channels: tuple[Channel, ...] = ("candles",)
     instruments: list[MockInstrument] = []
 
 
@@ -110,11 +111,16 @@ def decode_markets(
     """
     settings = decode_section(_part(section, "settings"), MockSettings, key="settings")
     source = decode_section(_part(section, "source"), SyntheticSettings, key="source")
-    if interval_ns(settings.candle_interval) is None:
+    length_ns = interval_ns(settings.candle_interval)
+    if length_ns is None:
         reason = f"{settings.candle_interval!r} is no length of time such as 1m, 4h or 1d"
         raise ConfigError(reason, key="settings.candle_interval")
-    if (interval_ns(settings.candle_interval) or 0) % (settings.interval_ms * 1_000_000):
-        reason = f"{settings.interval_ms} ms do not divide a candle of {settings.candle_interval}"
+    steps, rest = divmod(length_ns, settings.interval_ms * 1_000_000)
+    if rest or not 1 <= steps <= MOST_STEPS:
+        reason = (
+            f"a candle of {settings.candle_interval} must take 1 to {MOST_STEPS:,} whole steps"
+            f" of {settings.interval_ms} ms"
+        )
         raise ConfigError(reason, key="settings.interval_ms")
     processes: dict[str, tuple[str, MockInstrument]] = {}
     for part, instruments in (("settings", settings.instruments), ("source", source.instruments)):
@@ -166,9 +172,7 @@ def _listed(instruments: object, venue: str) -> dict[str, Instrument]:
     return listed
 
 
-def _market(
-    process: MockInstrument, listed: Instrument | None, venue: str, *, key: str
-) -> Market:
+def _market(process: MockInstrument, listed: Instrument | None, venue: str, *, key: str) -> Market:
     if listed is not None:
         ticks = [price_range.tick for price_range in listed.ranges]
         tick = process.tick or (ticks[0] if ticks else DEFAULT_TICK)

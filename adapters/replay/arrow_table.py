@@ -17,7 +17,8 @@ from adapters.replay.text_table import CHUNK_ROWS, TableLayout, to_floats
 from adapters.replay.times import TimeReader, Times, TimeStyle
 from framework.errors import DataError
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 17
+BUFFER_BYTES = 1 << 16
 
 
 def has_pyarrow() -> bool:
@@ -68,9 +69,9 @@ def parquet_chunks(path: Path, layout: TableLayout) -> Iterator[Columns]:
     names = {field: layout.header[index] for field, index in layout.fields.items()}
     row = 0
     try:
-        with parquet.ParquetFile(path, pre_buffer=False) as file:
+        with parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES) as file:
             for batch in file.iter_batches(
-                batch_size=4 * CHUNK_ROWS, columns=list(names.values()), use_threads=False
+                batch_size=2 * CHUNK_ROWS, columns=list(names.values()), use_threads=False
             ):
                 yield from _sliced(_columns_of(batch, names, layout))
                 row += batch.num_rows

@@ -48,7 +48,7 @@ def write_report(path: Path | str, result: BacktestResult, artifacts: BacktestAr
 
 def report_html(result: BacktestResult, artifacts: BacktestArtifacts) -> str:
     """Return the report as one HTML page. Raises ConfigError without plotly."""
-    figure, notes = _figure(artifacts)
+    figure, notes = report_figure(artifacts)
     chart = figure.to_html(
         full_html=False,
         include_plotlyjs=True,
@@ -90,8 +90,8 @@ def _headline(result: BacktestResult) -> Rows:
     ]
 
 
-def _figure(artifacts: BacktestArtifacts) -> tuple[Any, list[str]]:
-    """Return the chart (equity, drawdown, one row per instrument) and what it leaves out."""
+def report_figure(artifacts: BacktestArtifacts) -> tuple[Any, list[str]]:
+    """Return plotly's figure (equity, drawdown, a row per instrument) and what it leaves out."""
     graph, subplots = _plotly()
     shown = list(artifacts.prices.items())[:PRICE_CHARTS]
     titles = ["Equity", "Drawdown (%)", *(_text(instrument) for instrument, _ in shown)]

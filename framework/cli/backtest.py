@@ -49,8 +49,10 @@ def show(
     from framework.backtest.result import to_json
     from framework.backtest.runner import run_backtest
     from framework.backtest.summary import summary_text
+    from framework.cli.logs import configure_logging
     from framework.clock.clock import LiveClock
 
+    configure_logging(settings.logging)  # to stderr: stdout is for the result alone
     clock = LiveClock()
     with located(config), shown_progress(lambda: clock.now_ns, is_quiet=is_json) as on_progress:
         result, artifacts = run_backtest(settings, on_progress=on_progress)

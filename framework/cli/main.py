@@ -10,6 +10,7 @@ Commands are imported when they run, so that `--help` is quick.
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -54,6 +55,13 @@ def parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a configuration until Ctrl-C or its data's end")
     run.add_argument("config", help="YAML file; `mode` in it decides what is real")
+    run.add_argument(
+        "--for",
+        dest="limit_s",
+        type=duration_s,
+        metavar="TIME",
+        help="stop in order after this long: 30s, 5m, 8h (not for a backtest)",
+    )
 
     backtest = commands.add_parser("backtest", help="run a configuration over recorded data")
     backtest.add_argument("config", help="YAML file with mode: backtest")
@@ -76,6 +84,14 @@ def seed(text: str) -> int:
     if not 0 <= value < 2**63:
         raise ValueError(text)
     return value
+
+
+def duration_s(text: str) -> float:
+    """Return a length of time such as `30s`, `5m`, `1.5h` or `1d` in seconds."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(s|m|h|d)", text)
+    if match is None:
+        raise ValueError(text)
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[match[2]]
 
 
 def report(error: FrameworkError) -> int:

@@ -9,11 +9,16 @@ import asyncio
 import gc
 import sys
 from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from framework.cli.signals import StopSignals
 from framework.settings.loading import load, located
 from framework.settings.modes import Mode
 from framework.settings.structs import Settings
+
+if TYPE_CHECKING:
+    from framework.runtime.runner import Runtime
 
 SWITCH_INTERVAL_S = 0.0005  # halves what a durable commit waits for the interpreter lock
 
@@ -36,32 +41,57 @@ def run(options: argparse.Namespace) -> int:
         signals.installed(),
         asyncio.Runner(loop_factory=loop_factory(settings.mode)) as runner,
     ):
-        return runner.run(run_until_stopped(settings, signals))
+        return runner.run(run_until_stopped(settings, signals, limit_s=options.limit_s))
 
 
-async def run_until_stopped(settings: Settings, signals: StopSignals) -> int:
-    """Run the runtime until its data ends or a signal comes; return the exit code.
+async def run_until_stopped(
+    settings: Settings, signals: StopSignals, *, limit_s: float | None = None
+) -> int:
+    """Run until the data ends, `limit_s` of real time have passed or a signal comes.
 
-    A signal during start cancels the start; one during the orderly stop leaves at once.
+    Returns the exit code. A signal during the start cancels the start; after the first, one
+    more at any moment leaves at once.
     """
     import anyio
+    import structlog
 
     from framework.runtime.runner import Runtime
 
+    log = structlog.get_logger("run")
     task = asyncio.current_task()
     if task is not None:
         signals.on_stop(task.cancel)
     try:
         async with Runtime(settings) as runtime:
             freeze_objects()
-            with anyio.CancelScope() as waiting:
+            log.info("started", name=settings.name, mode=settings.mode.value, seed=settings.seed)
+            with anyio.move_on_after(limit_s) as waiting:
                 signals.on_stop(waiting.cancel)
                 await runtime.wait()
             signals.on_stop(lambda: None)
+        for account, figures in outcome(settings, runtime).items():
+            log.info("account_at_the_end", account=account, **figures)
     except asyncio.CancelledError:
         if signals.received is None:
             raise
     return signals.exit_code
+
+
+def outcome(settings: Settings, runtime: "Runtime") -> dict[str, dict[str, str]]:
+    """Return each account's equity per currency at the newest prices, as text."""
+    from framework.model.instrument import to_decimal
+
+    engine = runtime.engine
+
+    def mark(instrument: str) -> Decimal | None:
+        price = engine.market.reference_price(instrument)
+        return None if price is None else to_decimal(price)
+
+    equity = {account: engine.ledger.equity(account, mark) for account in settings.accounts}
+    return {
+        account: {currency: f"{amount:,f}" for currency, amount in sorted(amounts.items())}
+        for account, amounts in equity.items()
+    }
 
 
 def loop_factory(mode: Mode) -> Callable[[], asyncio.AbstractEventLoop] | None:

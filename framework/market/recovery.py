@@ -116,6 +116,7 @@ class BookRecovery:
         self._recent: deque[BookDelta] = deque(maxlen=REMEMBERED)
         self._stream_ns = 0  # the newest time among the stream's messages
         self._newest_ns = 0  # the same, accepted snapshots included
+        self._anew_ns = 0  # answers of before this time belong to older numbers
         self._held_since_ns = 0
         self._is_opened = False  # whether the escalation knows of the first wait
         self._escalation = Escalation(
@@ -170,7 +171,7 @@ class BookRecovery:
             if delta.first_sequence > delta.sequence:
                 raise StreamError(f"range {delta.first_sequence}..{delta.sequence} runs back")
         except StreamError:  # unusable, whatever is wrong with it: counted, and a gap
-            return self._refuse(delta.first_sequence, delta.sequence, delta.received_ns)
+            return self._refuse(delta.first_sequence, delta)
         outputs = self._arrive(delta.first_sequence, delta)
         return outputs if not self._unsynced else outputs + self._due(delta.received_ns)
 
@@ -181,7 +182,7 @@ class BookRecovery:
             check_snapshot(snapshot)
         except StreamError:
             if self._options.snapshots_in_stream:
-                return self._refuse(snapshot.sequence, snapshot.sequence, now_ns)
+                return self._refuse(snapshot.sequence, snapshot)
             self.statistics.bad_messages += 1
             self._escalation.ask_again(snapshot.instrument, now_ns)
             return self._due(now_ns)
@@ -208,7 +209,7 @@ class BookRecovery:
         self._buffer.clear()
         self._recent.clear()
         self._tracker.reset()
-        self._stream_ns = self._newest_ns = 0
+        self._anew_ns, self._stream_ns, self._newest_ns = self._newest_ns, 0, 0
         self._escalation.restart_link(now_ns, ask_at_ns=self._first_ask_ns(now_ns))
         return outputs
 
@@ -251,12 +252,8 @@ class BookRecovery:
 
     def _old(self, message: Message) -> list[Output]:
         """A number that was passed: a repeat, a late one, or the stream began again."""
-        is_newer = message.time_ns > self._newest_ns + self._options.clock_tolerance_ns
-        if is_newer and not self._is_repeat(message):
-            self.statistics.restarts += 1
-            self._buffer.clear()
-            self._recent.clear()
-            self._tracker.give_up()
+        if self._is_newer(message) and not self._is_repeat(message):
+            self._begin_anew()
             return self._gap([message], message.received_ns)
         if not self._unsynced or self._buffer.has(message.sequence):
             self.statistics.duplicates += 1
@@ -274,7 +271,9 @@ class BookRecovery:
         position = self._tracker.position
         is_forward = position is not None and first.sequence > position
         outputs: list[Output] = []
-        if not (is_forward and isinstance(first, BookSnapshot) and len(self._books) == 1):
+        is_behind = first.time_ns + self._options.clock_tolerance_ns < self._stream_ns
+        is_whole = isinstance(first, BookSnapshot) and len(self._books) == 1 and not is_behind
+        if not (is_forward and is_whole):
             # else a whole new book of the only instrument there is heals what it shows
             outputs += self._lose_all(
                 expected=self._expected(), received=_first(first), now_ns=now_ns
@@ -282,23 +281,35 @@ class BookRecovery:
         self._tracker.start_at(first.sequence)
         self._note_time(first)
         self._keep(first)
-        if isinstance(first, BookSnapshot):
-            outputs += self._install(first)
-        else:
+        if isinstance(first, BookDelta):
             self._recent.append(first)
+        elif not is_behind:  # ahead by number, behind by time: of before a new beginning
+            outputs += self._install(first)
         for message in rest:
             outputs += self._arrive(_first(message), message)
         return outputs
 
-    def _refuse(self, first: int, last: int, now_ns: int) -> list[Output]:
+    def _refuse(self, first: int, message: Message) -> list[Output]:
         """A message with bad levels: its number is used up, its content is missing."""
         self.statistics.bad_messages += 1
         position = self._tracker.position
-        if position is not None and last <= position:
-            return []
+        if position is not None and message.sequence <= position:
+            if not self._is_newer(message):
+                return []
+            self._begin_anew()
+        now_ns = message.received_ns
         outputs = self._lose_all(expected=self._expected(), received=first, now_ns=now_ns)
-        self._tracker.start_at(max(first, last))
+        self._tracker.start_at(message.sequence)
+        self._note_time(message)
         return outputs + self._due(now_ns)
+
+    def _begin_anew(self) -> None:
+        """The stream's numbers began again: nothing of before counts."""
+        self.statistics.restarts += 1
+        self._buffer.clear()
+        self._recent.clear()
+        self._tracker.give_up()
+        self._anew_ns = self._newest_ns + 1
 
     def _lose_all(self, *, expected: int, received: int, now_ns: int) -> list[Output]:
         """Make every synced book STALE and ask for snapshots."""
@@ -333,11 +344,13 @@ class BookRecovery:
         return self._sync(book, snapshot, replay)
 
     def _contradicts(self, snapshot: BookSnapshot) -> bool:
-        """Whether an answer contains the whole stream by number, but is older by time."""
-        position = self._tracker.position
-        if self._options.snapshots_in_stream or position is None or snapshot.sequence < position:
+        """Whether an answer's time says that its number is one of before a new beginning."""
+        if self._options.snapshots_in_stream:
             return False
-        return snapshot.time_ns + self._options.clock_tolerance_ns < self._stream_ns
+        latest_ns = snapshot.time_ns + self._options.clock_tolerance_ns
+        position = self._tracker.position
+        has_everything = position is not None and snapshot.sequence >= position
+        return latest_ns < self._anew_ns or (has_everything and latest_ns < self._stream_ns)
 
     def _sync(self, book: _Book, snapshot: BookSnapshot, replay: list[BookDelta]) -> list[Output]:
         """The book is true from here on."""
@@ -375,6 +388,9 @@ class BookRecovery:
     def _note_time(self, message: Message) -> None:
         self._stream_ns = max(self._stream_ns, message.time_ns)
         self._newest_ns = max(self._newest_ns, message.time_ns)
+
+    def _is_newer(self, message: Message) -> bool:
+        return message.time_ns > self._newest_ns + self._options.clock_tolerance_ns
 
     def _is_repeat(self, message: Message) -> bool:
         """Whether a message of the same numbers and levels was taken lately."""

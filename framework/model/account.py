@@ -5,7 +5,7 @@ from enum import Enum
 
 import msgspec
 
-from framework.model.decimals import ONE, ZERO, divide, multiply
+from framework.model.decimals import ONE, ZERO, divide, multiply, subtract
 from framework.model.orders import NO_BUCKET, Bucket
 
 
@@ -19,7 +19,7 @@ class Balance(msgspec.Struct, frozen=True, gc=False):
     @property
     def available(self) -> Decimal:
         """What a new order may use."""
-        return self.total - self.reserved
+        return subtract(self.total, self.reserved)
 
 
 class Margin(msgspec.Struct, frozen=True, gc=False):
@@ -30,7 +30,7 @@ class Margin(msgspec.Struct, frozen=True, gc=False):
     maintenance: Decimal
 
 
-class Position(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="position"):
+class Position(msgspec.Struct, frozen=True, gc=False, tag="position"):
     """What a run holds of an instrument: signed quantity and signed cost.
 
     `cost` = Σ signed quantity × price × multiplier of what is still open, so that
@@ -57,7 +57,7 @@ class Position(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="posi
         return divide(self.cost, multiply(self.quantity, self.multiplier))
 
 
-class Account(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="account"):
+class Account(msgspec.Struct, frozen=True, gc=False, tag="account"):
     """An account's balances and margin after a change."""
 
     account: str
@@ -80,7 +80,7 @@ class CashReason(Enum):
     CORRECTION = "correction"
 
 
-class CashBooked(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="cash_booked"):
+class CashBooked(msgspec.Struct, frozen=True, gc=False, tag="cash_booked"):
     """Cash moved without a trade: positive `amount` is received."""
 
     account: str
@@ -93,7 +93,7 @@ class CashBooked(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="ca
     instrument: str = ""
 
 
-class Settled(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="settled"):
+class Settled(msgspec.Struct, frozen=True, gc=False, tag="settled"):
     """An instrument ended: open positions are closed at `price` by the venue."""
 
     account: str

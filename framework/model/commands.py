@@ -7,7 +7,7 @@ import msgspec
 from framework.model.orders import NO_BUCKET, Bucket, OrderIntent
 
 
-class SubmitOrder(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="submit_order"):
+class SubmitOrder(msgspec.Struct, frozen=True, gc=False, tag="submit_order"):
     """Send this order; `order_id` is also the client order id at the venue."""
 
     order_id: str
@@ -18,7 +18,7 @@ class SubmitOrder(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="s
     reduce_only: bool = False
 
 
-class ModifyOrder(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="modify_order"):
+class ModifyOrder(msgspec.Struct, frozen=True, gc=False, tag="modify_order"):
     """Change a working order; None leaves a value as it is. `revision` counts from 1."""
 
     order_id: str
@@ -31,7 +31,7 @@ class ModifyOrder(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="m
     stop_price: Decimal | None = None
 
 
-class CancelOrder(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="cancel_order"):
+class CancelOrder(msgspec.Struct, frozen=True, gc=False, tag="cancel_order"):
     """Take a working order back."""
 
     order_id: str
@@ -43,7 +43,7 @@ class CancelOrder(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="c
 VenueCommand = SubmitOrder | ModifyOrder | CancelOrder
 
 
-class ClosePosition(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="close_position"):
+class ClosePosition(msgspec.Struct, frozen=True, gc=False, tag="close_position"):
     """Cancel the run's working entries in an instrument and send one reducing order."""
 
     run: str
@@ -51,27 +51,27 @@ class ClosePosition(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag=
     bucket: Bucket = NO_BUCKET
 
 
-class CancelAll(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="cancel_all"):
+class CancelAll(msgspec.Struct, frozen=True, gc=False, tag="cancel_all"):
     """Take back a run's working orders, all or those of one instrument."""
 
     run: str
     instrument: str | None = None
 
 
-class Flatten(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="flatten"):
+class Flatten(msgspec.Struct, frozen=True, gc=False, tag="flatten"):
     """Cancel everything of a run and close all its positions."""
 
     run: str
 
 
-class PauseRun(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="pause_run"):
+class PauseRun(msgspec.Struct, frozen=True, gc=False, tag="pause_run"):
     """Refuse a run's entries until it is resumed; exits still pass."""
 
     run: str
     reason: str
 
 
-class ResumeRun(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="resume_run"):
+class ResumeRun(msgspec.Struct, frozen=True, gc=False, tag="resume_run"):
     """Let a paused run enter again."""
 
     run: str

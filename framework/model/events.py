@@ -32,7 +32,7 @@ class ConnectionState(Enum):
     CLOSED = "closed"
 
 
-class Timer(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="timer"):
+class Timer(msgspec.Struct, frozen=True, gc=False, tag="timer"):
     """A timer of a subscriber fired; `missed` counts earlier firings that this one stands for."""
 
     name: str
@@ -42,7 +42,7 @@ class Timer(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="timer")
     missed: int = 0
 
 
-class RunStarted(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="run_started"):
+class RunStarted(msgspec.Struct, frozen=True, gc=False, tag="run_started"):
     """A session of a run begins; its strategy hears `on_start`."""
 
     run: str
@@ -50,7 +50,7 @@ class RunStarted(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="ru
     time_ns: int
 
 
-class RunStopping(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="run_stopping"):
+class RunStopping(msgspec.Struct, frozen=True, gc=False, tag="run_stopping"):
     """A session of a run ends: orderly (`on_stop`) or because it was halted (`on_halt`)."""
 
     run: str
@@ -59,9 +59,7 @@ class RunStopping(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="r
     is_halt: bool = False
 
 
-class ConnectionChanged(
-    msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="connection_changed"
-):
+class ConnectionChanged(msgspec.Struct, frozen=True, gc=False, tag="connection_changed"):
     """The link of a venue's feed or broker changed state."""
 
     venue: str
@@ -71,7 +69,7 @@ class ConnectionChanged(
     reason: str = ""
 
 
-class GapDetected(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="gap_detected"):
+class GapDetected(msgspec.Struct, frozen=True, gc=False, tag="gap_detected"):
     """Numbers are missing in a stream: what is built on it is stale until `Resynced`."""
 
     instrument: str
@@ -81,7 +79,7 @@ class GapDetected(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="g
     time_ns: int
 
 
-class Resynced(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="resynced"):
+class Resynced(msgspec.Struct, frozen=True, gc=False, tag="resynced"):
     """A stream is whole again from `sequence` on."""
 
     instrument: str
@@ -90,7 +88,7 @@ class Resynced(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="resy
     time_ns: int
 
 
-class DataStale(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="data_stale"):
+class DataStale(msgspec.Struct, frozen=True, gc=False, tag="data_stale"):
     """A stream has been silent for longer than it should be."""
 
     instrument: str
@@ -99,7 +97,7 @@ class DataStale(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="dat
     time_ns: int
 
 
-class Overflowed(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="overflowed"):
+class Overflowed(msgspec.Struct, frozen=True, gc=False, tag="overflowed"):
     """A subscriber's channel overflowed and has ended."""
 
     subscriber: str
@@ -108,7 +106,7 @@ class Overflowed(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="ov
     time_ns: int
 
 
-class RateLimited(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="rate_limited"):
+class RateLimited(msgspec.Struct, frozen=True, gc=False, tag="rate_limited"):
     """A venue asked for a pause."""
 
     venue: str
@@ -116,7 +114,7 @@ class RateLimited(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="r
     time_ns: int
 
 
-class ErrorRaised(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="error_raised"):
+class ErrorRaised(msgspec.Struct, frozen=True, gc=False, tag="error_raised"):
     """A subscriber's handler raised; `count` is how often that handler has done so."""
 
     subscriber: str
@@ -126,7 +124,7 @@ class ErrorRaised(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="e
     count: int = 1
 
 
-class OrderAnomaly(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="order_anomaly"):
+class OrderAnomaly(msgspec.Struct, frozen=True, gc=False, tag="order_anomaly"):
     """A report contradicts what was known; it is booked all the same."""
 
     order_id: str

@@ -4,18 +4,39 @@
 snapped when it is within 1e-6 of a tick, else refused (design.md section 2).
 """
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import (
+    ROUND_CEILING,
+    ROUND_FLOOR,
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+)
 from enum import Enum
 
 import msgspec
 
 from framework.errors import OffGrid
-from framework.model.decimals import CONTEXT, ONE, ZERO, divide, multiply, parse, remainder
+from framework.model.decimals import (
+    CONTEXT,
+    ONE,
+    ZERO,
+    absolute,
+    divide,
+    multiply,
+    remainder,
+    subtract,
+)
 
 Number = str | int | float | Decimal
 """What a caller may write for a price or a quantity."""
 
 SNAP_TOLERANCE = Decimal("1e-6")  # of one tick or lot
+EXACT = Context(  # what enters is never rounded, and fits a float64
+    prec=28, Emin=-307, Emax=307, traps=[InvalidOperation, Overflow, Inexact]
+)
 
 
 class InstrumentKind(Enum):
@@ -125,7 +146,7 @@ class Instrument(msgspec.Struct, frozen=True):
         return value if self.multiplier is ONE else multiply(value, self.multiplier)
 
 
-class InstrumentChanged(msgspec.Struct, frozen=True, tag_field="tag", tag="instrument_changed"):
+class InstrumentChanged(msgspec.Struct, frozen=True, tag="instrument_changed"):
     """An instrument appeared, or its grid, limits or expiry changed."""
 
     instrument: str
@@ -135,20 +156,22 @@ class InstrumentChanged(msgspec.Struct, frozen=True, tag_field="tag", tag="instr
 
 
 def to_decimal(value: Number) -> Decimal:
-    """Return `value` as a finite Decimal; a float by its shortest decimal text.
+    """Return `value` as a finite Decimal, unrounded; a float by its shortest decimal text.
 
     Raises:
-        OffGrid: it is not a number, or not finite.
+        OffGrid: it is not a number, not finite, has more than 28 digits or fits no float64.
     """
-    if value.__class__ is Decimal:
-        number = value
-    elif isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
-        raise OffGrid(f"{value!r} is not a number")
-    else:
-        try:
-            number = parse(repr(value) if isinstance(value, float) else value)
-        except ArithmeticError as error:
-            raise OffGrid(f"{value!r} is not a number") from error
+    try:
+        if value.__class__ is Decimal:
+            number = EXACT.plus(value)
+        elif isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
+            raise OffGrid(f"{value!r} is not a number")
+        elif isinstance(value, float):  # a NumPy float's own `repr` is not a number
+            number = EXACT.create_decimal(float.__repr__(value))
+        else:
+            number = EXACT.create_decimal(value)
+    except ArithmeticError as error:
+        raise OffGrid(f"{value!r} is not a number of at most 28 digits") from error
     if not number.is_finite():
         raise OffGrid(f"{value!r} is not finite")
     return number
@@ -165,7 +188,7 @@ def on_grid(number: Decimal, step: Decimal, name: str, step_name: str, *, snap: 
             return number
         if snap:
             nearest = round_to(number, step, "nearest")
-            if abs(number - nearest) <= multiply(step, SNAP_TOLERANCE):
+            if absolute(subtract(number, nearest)) <= multiply(step, SNAP_TOLERANCE):
                 return nearest
     except ArithmeticError as error:  # more digits than the context holds
         raise OffGrid(f"{name} {number} is out of range") from error

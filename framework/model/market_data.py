@@ -10,7 +10,7 @@ from enum import Enum
 import msgspec
 
 
-class Quote(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="quote"):
+class Quote(msgspec.Struct, frozen=True, gc=False, tag="quote"):
     """The best bid and ask of one instrument; a side nobody quotes has size 0."""
 
     instrument: str
@@ -30,7 +30,7 @@ class Aggressor(Enum):
     UNKNOWN = "unknown"
 
 
-class Trade(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="trade"):
+class Trade(msgspec.Struct, frozen=True, gc=False, tag="trade"):
     """One trade of the public tape."""
 
     instrument: str
@@ -42,7 +42,7 @@ class Trade(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="trade")
     trade_id: str = ""
 
 
-class Candle(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="candle"):
+class Candle(msgspec.Struct, frozen=True, gc=False, tag="candle"):
     """Open, high, low, close and volume of `[open_ns, close_ns)`.
 
     `time_ns` is `close_ns` once closed and the last change while forming. `interval` is the text
@@ -67,7 +67,7 @@ Level = tuple[float, float]
 """(price, absolute size); size 0 removes the level."""
 
 
-class BookSnapshot(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="book_snapshot"):
+class BookSnapshot(msgspec.Struct, frozen=True, gc=False, tag="book_snapshot"):
     """A whole order book at venue sequence `sequence`: bids best first, asks best first."""
 
     instrument: str
@@ -78,7 +78,7 @@ class BookSnapshot(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="
     asks: tuple[Level, ...]
 
 
-class BookDelta(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="book_delta"):
+class BookDelta(msgspec.Struct, frozen=True, gc=False, tag="book_delta"):
     """One venue message of level changes; each level carries its new absolute size.
 
     It takes a book from `first_sequence - 1` (or anything at or after it) to `sequence`. Where
@@ -94,7 +94,7 @@ class BookDelta(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="boo
     asks: tuple[Level, ...]
 
 
-class BookChanged(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="book_changed"):
+class BookChanged(msgspec.Struct, frozen=True, gc=False, tag="book_changed"):
     """The book of an instrument changed; subscribers read the newest state from the book."""
 
     instrument: str
@@ -104,7 +104,7 @@ class BookChanged(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="b
     is_synced: bool
 
 
-class Ticker(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="ticker"):
+class Ticker(msgspec.Struct, frozen=True, gc=False, tag="ticker"):
     """A venue's summary of an instrument: last price and day statistics."""
 
     instrument: str
@@ -119,7 +119,7 @@ class Ticker(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="ticker
     open_interest: float | None = None
 
 
-class MarkPrice(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="mark_price"):
+class MarkPrice(msgspec.Struct, frozen=True, gc=False, tag="mark_price"):
     """The price a venue marks positions at."""
 
     instrument: str
@@ -129,7 +129,7 @@ class MarkPrice(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="mar
     index_price: float | None = None
 
 
-class Funding(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="funding"):
+class Funding(msgspec.Struct, frozen=True, gc=False, tag="funding"):
     """A funding rate: a long pays `rate` × notional at `funding_ns` (a negative rate: receives)."""
 
     instrument: str
@@ -149,7 +149,7 @@ class MarketPhase(Enum):
     SETTLED = "settled"
 
 
-class MarketStatus(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="market_status"):
+class MarketStatus(msgspec.Struct, frozen=True, gc=False, tag="market_status"):
     """The trading phase of an instrument changed."""
 
     instrument: str

@@ -8,7 +8,7 @@ from enum import Enum
 
 import msgspec
 
-from framework.model.decimals import ZERO
+from framework.model.decimals import ZERO, subtract
 
 
 class Side(Enum):
@@ -89,19 +89,19 @@ class RequestState(Enum):
     IN_DOUBT = "in_doubt"  # only evidence ends this
 
 
-class Offset(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="offset"):
+class Offset(msgspec.Struct, frozen=True, gc=False, tag="offset"):
     """A distance from the entry's average fill price, in price units, always positive."""
 
     distance: Decimal
 
 
-class Percent(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="percent"):
+class Percent(msgspec.Struct, frozen=True, gc=False, tag="percent"):
     """A distance from the entry's average fill price in percent: `Percent(Decimal(2))` is 2 %."""
 
     percent: Decimal
 
 
-class AtPrice(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="price"):
+class AtPrice(msgspec.Struct, frozen=True, gc=False, tag="price"):
     """An absolute price."""
 
     price: Decimal
@@ -129,7 +129,9 @@ class Bucket(msgspec.Struct, frozen=True, gc=False):
 NO_BUCKET = Bucket()
 
 
-class OrderIntent(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="order_intent"):
+class OrderIntent(
+    msgspec.Struct, frozen=True, gc=False, tag="order_intent", rename={"type": "order_type"}
+):
     """One wish to trade: the same through every door, gate, registry and broker.
 
     Exactly one of `quantity` and `quote_quantity` (in the instrument's currency) is set.
@@ -166,7 +168,7 @@ class OrderIntent(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="o
     cause_ns: int = 0
 
 
-class BasketIntent(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="basket_intent"):
+class BasketIntent(msgspec.Struct, frozen=True, gc=False, tag="basket_intent"):
     """Several legs under one key; with `all_or_none` every leg passes the gate or none is sent."""
 
     run: str
@@ -175,7 +177,7 @@ class BasketIntent(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="
     all_or_none: bool = True
 
 
-class Order(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="order"):
+class Order(msgspec.Struct, frozen=True, gc=False, tag="order", rename={"type": "order_type"}):
     """The whole state of one order after its last fact."""
 
     order_id: str
@@ -209,7 +211,7 @@ class Order(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="order")
     @property
     def remaining(self) -> Decimal:
         """What may still fill: zero once closed."""
-        return ZERO if self.is_closed else self.quantity - self.filled
+        return ZERO if self.is_closed else subtract(self.quantity, self.filled)
 
     @property
     def is_closed(self) -> bool:
@@ -232,7 +234,7 @@ class Fee(msgspec.Struct, frozen=True, gc=False):
     amount: Decimal
 
 
-class Fill(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="fill"):
+class Fill(msgspec.Struct, frozen=True, gc=False, tag="fill"):
     """One execution of an order, booked once; identity is (account, venue, execution id)."""
 
     execution_id: str
@@ -252,7 +254,7 @@ class Fill(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="fill"):
     is_redelivered: bool = False
 
 
-class FillCorrected(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="fill_corrected"):
+class FillCorrected(msgspec.Struct, frozen=True, gc=False, tag="fill_corrected"):
     """A venue changed (or with quantity zero: busted) an execution that it had reported."""
 
     execution_id: str

@@ -12,7 +12,7 @@ import msgspec
 from framework.model.orders import Fee, Liquidity
 
 
-class OrderAccepted(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="order_accepted"):
+class OrderAccepted(msgspec.Struct, frozen=True, gc=False, tag="order_accepted"):
     """The venue has the order."""
 
     order_id: str
@@ -20,7 +20,7 @@ class OrderAccepted(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag=
     venue_order_id: str = ""
 
 
-class OrderFilled(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="order_filled"):
+class OrderFilled(msgspec.Struct, frozen=True, gc=False, tag="order_filled"):
     """One execution: `quantity` is of this execution alone."""
 
     order_id: str
@@ -32,14 +32,14 @@ class OrderFilled(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="o
     liquidity: Liquidity = Liquidity.UNKNOWN
 
 
-class OrderTriggered(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="order_triggered"):
+class OrderTriggered(msgspec.Struct, frozen=True, gc=False, tag="order_triggered"):
     """A stop's condition was met."""
 
     order_id: str
     time_ns: int
 
 
-class OrderReplaced(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="order_replaced"):
+class OrderReplaced(msgspec.Struct, frozen=True, gc=False, tag="order_replaced"):
     """The venue changed the order as asked; the highest `revision` holds."""
 
     order_id: str
@@ -59,7 +59,7 @@ class EndKind(Enum):
     REJECTED = "rejected"
 
 
-class OrderEnded(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="order_ended"):
+class OrderEnded(msgspec.Struct, frozen=True, gc=False, tag="order_ended"):
     """The order will not trade any more; `evidence` says who or what tells so."""
 
     order_id: str
@@ -77,7 +77,7 @@ class RequestKind(Enum):
     MODIFY = "modify"
 
 
-class RequestRefused(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="request_refused"):
+class RequestRefused(msgspec.Struct, frozen=True, gc=False, tag="request_refused"):
     """The venue refused a cancel or modify; the order goes on as it was."""
 
     order_id: str
@@ -86,9 +86,7 @@ class RequestRefused(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag
     time_ns: int
 
 
-class RequestInDoubt(
-    msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="request_in_doubt"
-):
+class RequestInDoubt(msgspec.Struct, frozen=True, gc=False, tag="request_in_doubt"):
     """No answer came: whether the venue acted is unknown until evidence says so."""
 
     order_id: str
@@ -97,7 +95,7 @@ class RequestInDoubt(
     time_ns: int
 
 
-class FillCorrection(msgspec.Struct, frozen=True, gc=False, tag_field="tag", tag="fill_correction"):
+class FillCorrection(msgspec.Struct, frozen=True, gc=False, tag="fill_correction"):
     """The venue says that an execution was really of this quantity (zero: busted) and price."""
 
     order_id: str

@@ -13,15 +13,22 @@ import msgspec
 from framework.errors import InvariantBroken, OrderError
 from framework.model.commands import ModifyOrder
 from framework.model.decimals import ZERO, absolute, add, multiply, subtract
-from framework.model.instrument import Instrument, InstrumentKind
-from framework.model.orders import Order, OrderIntent, OrderStatus, RequestState, Side
-from framework.model.reports import OrderFact
-from framework.orders.lifecycle import OrderFacts
-from framework.portfolio.ledger import PREMIUM_KINDS, Holding
+from framework.model.instrument import Instrument
+from framework.model.orders import (
+    Fill,
+    FillCorrected,
+    Order,
+    OrderIntent,
+    OrderStatus,
+    RequestState,
+    Side,
+)
+from framework.model.reports import FillCorrection, OrderFact, OrderFilled
+from framework.orders.lifecycle import Execution, OrderFacts
+from framework.portfolio.ledger import Holding, is_paid_in_full
 
 BUY = Side.BUY
 NONE = RequestState.NONE
-SPOT = InstrumentKind.SPOT
 KEPT_EXTERNAL_FACTS = 10_000
 
 
@@ -38,13 +45,11 @@ class KeyConflict(OrderError):
 class WorkingOrders(msgspec.Struct, eq=False):
     """The open orders of one run in one instrument, and what they may still do.
 
-    `reserved` = Σ open quantity × valuation × multiplier, in the instrument's currency;
-    `reserved_cash` is what the account reserves per currency over all its runs.
+    `reserved` = Σ open quantity × valuation × multiplier, in the instrument's currency.
     """
 
     run: str
     instrument: str
-    reserved_cash: dict[str, Decimal]
     orders: dict[str, "OrderState"] = {}
     open_buy: Decimal = ZERO
     open_sell: Decimal = ZERO
@@ -57,7 +62,9 @@ class OrderState(msgspec.Struct, eq=False):
     `open_quantity` and `reserved` are its share of the sums in `working`. `valuation` is the price
     it was valued at when it was sent, None where none was known: it then reserves no cash.
     `pending` is a modify request without an answer; until then the larger of both counts.
-    `holding` is the position its fills go to, known from the moment it is sent.
+    `holding` is the position its fills go to, known from the moment it is sent;
+    `reserved_cash` is what the whole account reserves: buys add to it where a trade moves its
+    full value (`is_paid_in_full`).
     """
 
     order_id: str
@@ -68,6 +75,8 @@ class OrderState(msgspec.Struct, eq=False):
     working: WorkingOrders
     created_ns: int
     is_buy: bool
+    reserved_cash: dict[str, Decimal]
+    is_paid_in_full: bool
     reduce_only: bool = False
     valuation: Decimal | None = None
     open_quantity: Decimal = ZERO
@@ -125,7 +134,7 @@ class OrderState(msgspec.Struct, eq=False):
             facts.status,
             facts.quantity,
             facts.filled,
-            facts.average_price if facts.filled is not ZERO else None,
+            facts.average_price,
             facts.updated_ns,
             self.created_ns,
             intent.key,
@@ -144,6 +153,44 @@ class OrderState(msgspec.Struct, eq=False):
             self.parent,
         )
 
+    def fill(self, fact: OrderFilled, realised: Decimal, received_ns: int) -> Fill:
+        """Return an execution of this order as an event."""
+        intent = self.intent
+        return Fill(
+            fact.execution_id,
+            self.order_id,
+            intent.run,
+            self.account,
+            intent.instrument,
+            intent.side,
+            fact.quantity,
+            fact.price,
+            fact.time_ns,
+            received_ns,
+            fact.fees,
+            fact.liquidity,
+            intent.bucket,
+            realised,
+        )
+
+    def fill_corrected(self, fact: Execution, received_ns: int) -> FillCorrected:
+        """Return what now holds for an execution reported before."""
+        intent = self.intent
+        return FillCorrected(
+            fact.execution_id,
+            self.order_id,
+            intent.run,
+            self.account,
+            intent.instrument,
+            intent.side,
+            fact.quantity,
+            fact.price,
+            fact.time_ns,
+            received_ns,
+            fact.fees,
+            fact.reason if isinstance(fact, FillCorrection) else "",
+        )
+
 
 class OrderHistory(msgspec.Struct, frozen=True):
     """A closed order as the log has it: enough to take a late fact."""
@@ -160,6 +207,7 @@ class OrderRegistry:
     """Owns the orders in memory.
 
     Attributes:
+        orders: the orders in memory by id, oldest first; to be read only.
         lookup_closed: the log's answer for (run, key) of an order that left memory. While it is
             None nothing leaves: an order is never evicted blindly.
         lookup_history: the log's record of such an order by id, asked when a late fact comes
@@ -172,22 +220,22 @@ class OrderRegistry:
         self.external_facts: dict[str, list[OrderFact]] = {}
         self.external_dropped_count = 0
         self._external_count = 0
-        self._orders: dict[str, OrderState] = {}
+        self.orders: dict[str, OrderState] = {}
         self._by_key: dict[tuple[str, str], OrderState] = {}
         self._working: dict[tuple[str, str], WorkingOrders] = {}
         self._reserved_cash: dict[str, dict[str, Decimal]] = {}
 
     def __len__(self) -> int:
         """Return how many orders are in memory."""
-        return len(self._orders)
+        return len(self.orders)
 
     def __iter__(self) -> Iterator[OrderState]:
         """Yield the orders in memory, oldest first."""
-        return iter(self._orders.values())
+        return iter(self.orders.values())
 
     def get(self, order_id: str) -> OrderState | None:
         """Return an order in memory."""
-        return self._orders.get(order_id)
+        return self.orders.get(order_id)
 
     def by_key(self, run: str, key: str) -> OrderState | None:
         """Return the order in memory that a run asked for under this key."""
@@ -218,20 +266,34 @@ class OrderRegistry:
         Raises:
             InvariantBroken: the id is taken (two keys with one hash, or a bug).
         """
-        intent = order.intent
-        if order.order_id in self._orders:
-            raise InvariantBroken(f"order id {order.order_id} is taken")
-        self._orders[order.order_id] = order
+        intent, order_id, working = order.intent, order.order_id, order.working
+        if order_id in self.orders:
+            raise InvariantBroken(f"order id {order_id} is taken")
+        self.orders[order_id] = order
         self._by_key[intent.run, intent.key] = order
-        if not order.facts.is_closed:
-            self.track(order)
+        facts = order.facts
+        if working.orders or facts.is_closed or facts.executions or order.valuation is None:
+            if not facts.is_closed:
+                self.track(order)
+            return
+        # The usual case, without the arithmetic of `track`: the only open order, not filled.
+        working.orders[order_id] = order
+        order.open_quantity = facts.quantity
+        order.reserved = working.reserved = order.instrument.notional(
+            order.valuation, facts.quantity
+        )
+        if order.is_buy:
+            working.open_buy = facts.quantity
+            if order.is_paid_in_full:
+                _reserve_cash(order, order.reserved, ZERO)
+        else:
+            working.open_sell = facts.quantity
 
-    def working(self, run: str, instrument: str, account: str) -> WorkingOrders:
+    def working(self, run: str, instrument: str) -> WorkingOrders:
         """Return the open orders of a run in an instrument: live, changed with every step."""
         working = self._working.get((run, instrument))
         if working is None:
-            cash = self._reserved_cash.setdefault(account, {})
-            working = self._working[run, instrument] = WorkingOrders(run, instrument, cash)
+            working = self._working[run, instrument] = WorkingOrders(run, instrument)
         return working
 
     def open_orders(self, run: str, instrument: str | None = None) -> list[OrderState]:
@@ -246,39 +308,45 @@ class OrderRegistry:
         ]
 
     def reserved_cash(self, account: str) -> dict[str, Decimal]:
-        """Return what open spot, option and binary buys reserve, per currency; not to be kept."""
-        return self._reserved_cash.get(account, {})
+        """Return what open spot, option and binary buys reserve, per currency: live, to be read."""
+        reserved = self._reserved_cash.get(account)
+        if reserved is None:
+            reserved = self._reserved_cash[account] = {}
+        return reserved
 
     def track(self, order: OrderState) -> bool:
         """Bring the sums up to date with an order; tell whether they changed."""
-        facts, working = order.facts, order.working
-        opened, reserved = _at_stake(order)
-        before = order.open_quantity
-        if facts.is_closed:
-            was_open = working.orders.pop(order.order_id, None) is not None
+        working, order_id = order.working, order.order_id
+        orders = working.orders
+        before, was_reserved = order.open_quantity, order.reserved
+        if order.facts.is_closed:
+            if order_id not in orders:
+                return False
+            del orders[order_id]
+            opened = reserved = ZERO
         else:
-            was_open = order.order_id in working.orders
-            working.orders[order.order_id] = order
-        is_same = opened == before and reserved == order.reserved
-        if is_same and was_open is not facts.is_closed:
-            return False
-        if not working.orders:  # zero exactly, whatever was rounded on the way
-            working.open_buy = working.open_sell = working.reserved = ZERO
+            opened, reserved = _at_stake(order)
+            if order_id not in orders:
+                orders[order_id] = order
+            elif opened == before and reserved == was_reserved:
+                return False
+        order.open_quantity, order.reserved = opened, reserved
+        is_buy = order.is_buy
+        if not orders:  # exactly zero, whatever was rounded on the way
+            working.reserved = working.open_buy = working.open_sell = ZERO
         else:
-            if order.is_buy:
+            working.reserved = subtract(add(working.reserved, reserved), was_reserved)
+            if is_buy:
                 working.open_buy = subtract(add(working.open_buy, opened), before)
             else:
                 working.open_sell = subtract(add(working.open_sell, opened), before)
-            working.reserved = subtract(add(working.reserved, reserved), order.reserved)
-        if order.is_buy and order.instrument.kind in PREMIUM_KINDS:
-            self._reserve_cash(order, subtract(reserved, order.reserved))
-        order.open_quantity = opened
-        order.reserved = reserved
+        if is_buy and order.is_paid_in_full:
+            _reserve_cash(order, reserved, was_reserved)
         return True
 
     def find(self, order_id: str) -> OrderState | None:
         """Return an order for a fact: from memory, or brought back from the log's history."""
-        order = self._orders.get(order_id)
+        order = self.orders.get(order_id)
         if order is not None or self.lookup_history is None:
             return order
         history = self.lookup_history(order_id)
@@ -310,10 +378,10 @@ class OrderRegistry:
         To be called once the order's last fact is in the log. It stays while it is open, or
         while there is no `lookup_closed` to answer for it.
         """
-        order = self._orders.get(order_id)
+        order = self.orders.get(order_id)
         if order is None or not order.facts.is_closed or self.lookup_closed is None:
             return False
-        del self._orders[order_id]
+        del self.orders[order_id]
         del self._by_key[order.intent.run, order.intent.key]
         return True
 
@@ -343,6 +411,8 @@ class OrderRegistry:
             self.working(intent.run, intent.instrument),
             history.created_ns,
             intent.side is BUY,
+            self.reserved_cash(history.account),
+            is_paid_in_full(history.instrument),
             intent.reduce_only,
         )
 
@@ -356,6 +426,7 @@ class OrderRegistry:
             origin=closed.status,
             status=closed.status,
             is_closed=True,
+            is_plain=False,
             filled=closed.filled,
             refusal=closed.reason,
             submit_request=NONE,
@@ -363,6 +434,7 @@ class OrderRegistry:
             venue_order_ids=closed.venue_order_ids,
         )
         if closed.average_price is not None:
+            facts.average_price = closed.average_price
             facts.notional = multiply(closed.average_price, closed.filled)
         return OrderState(
             closed.order_id,
@@ -373,17 +445,20 @@ class OrderRegistry:
             self.working(closed.run, closed.instrument),
             closed.created_ns,
             closed.side is BUY,
+            self.reserved_cash(closed.account),
+            False,
             closed.reduce_only,
         )
 
-    def _reserve_cash(self, order: OrderState, change: Decimal) -> None:
-        account = self._reserved_cash.setdefault(order.account, {})
-        currency = order.instrument.currency
-        total = add(account.get(currency, ZERO), change)
-        if total:
-            account[currency] = total
-        else:
-            account.pop(currency, None)
+
+def _reserve_cash(order: OrderState, reserved: Decimal, before: Decimal) -> None:
+    account, currency = order.reserved_cash, order.instrument.currency
+    total = account.get(currency, ZERO)
+    total = reserved if total == before else subtract(add(total, reserved), before)
+    if total:
+        account[currency] = total
+    else:
+        account.pop(currency, None)
 
 
 def highest(*prices: Decimal | None) -> Decimal | None:

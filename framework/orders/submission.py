@@ -10,6 +10,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from math import isfinite
 
+import msgspec
+
 from framework.errors import UnknownInstrument
 from framework.interfaces import Clock, MarketView
 from framework.model.account import Account, CashBooked, Position, Settled
@@ -37,9 +39,9 @@ from framework.model.reports import (
     OrderFilled,
 )
 from framework.orders.lifecycle import Execution, OrderFacts
-from framework.orders.registry import OrderRegistry, OrderState, highest
+from framework.orders.registry import OrderRegistry, OrderState, WorkingOrders, highest
 from framework.portfolio.exposure import PositionView, position_view
-from framework.portfolio.ledger import Holding, Ledger
+from framework.portfolio.ledger import Holding, Ledger, is_paid_in_full
 from framework.risk.gate import Gate, Refused
 from framework.risk.limits import Proposal, View, malformed, quantity_for
 
@@ -51,8 +53,22 @@ SENT = RequestState.SENT
 HELD = OrderStatus.HELD
 INITIALISED = OrderStatus.INITIALISED
 
+BOOKINGS = (CashBooked, Settled)
+EXECUTIONS = (OrderFilled, FillCorrection)
+
 DeskInput = OrderFact | CashBooked | Settled
 """What `apply` takes: facts about orders, cash that moved by itself, an instrument's end."""
+
+
+class Line(msgspec.Struct, eq=False):
+    """What the desk keeps at hand of one run and instrument, to find it by one look-up."""
+
+    account: str
+    instrument: Instrument
+    working: WorkingOrders
+    holding: Holding
+    holdings: list[Holding]
+    reserved_cash: dict[str, Decimal]
 
 
 class OrderDesk:
@@ -83,6 +99,7 @@ class OrderDesk:
         self.gate = gate
         self.ledger = ledger
         self.on_change: Callable[[str, str], None] | None = None
+        self._orders = registry.orders
         self._ids = ids
         self._instrument = instrument
         self._clock = clock
@@ -92,6 +109,7 @@ class OrderDesk:
         self._send = send
         self._record = record
         self._account_of = account_of
+        self._lines: dict[tuple[str, str], Line] = {}
         self._closing: dict[tuple[str, str, Bucket], OrderState] = {}
         self._closing_count = 0
 
@@ -162,7 +180,9 @@ class OrderDesk:
             order.reduce_only,
         )
         value = self._price_of(order.instrument.id, limit, stop)
-        verdict = self.gate.check(proposal, self._view(order, value, now_ns))
+        verdict = self.gate.check(
+            proposal, self._view(order.working, self._holding(order), value, now_ns)
+        )
         if isinstance(verdict, Refused):
             return verdict.reason
         revision = 1 + max(facts.modify_revision, facts.replaced.revision if facts.replaced else 0)
@@ -267,10 +287,8 @@ class OrderDesk:
         it exists already.
         """
         instrument = self._instrument(intent.instrument)
-        order = self._new_order(
-            order_id, intent, account, instrument, intent.quantity or ZERO, self._clock.now_ns
-        )
-        order.facts.submit_request = NONE
+        order = self._new_order(order_id, intent, account, instrument, self._clock.now_ns)
+        order.facts.submit_request = order.facts.submit_state = NONE
         order.valuation = self._price_of(instrument.id, intent.price, intent.stop_price)
         self._record(SubmitOrder(order_id, account, intent, order.quantity, order.created_ns))
         self.registry.add(order)
@@ -285,116 +303,133 @@ class OrderDesk:
         Emits `Order`, `Fill` (or `FillCorrected`), `Position`, `Account`, `OrderAnomaly` in that
         order, each only where somebody wants it. A fact that is known already emits nothing.
         """
-        if isinstance(fact, CashBooked):
+        if isinstance(fact, BOOKINGS):
             self._record(fact)
-            self._apply_cash(fact)
+            self._apply_booking(fact)
             return
-        if isinstance(fact, Settled):
-            self._record(fact)
-            self._apply_settled(fact)
-            return
-        order = self.registry.get(fact.order_id) or self.registry.find(fact.order_id)
+        order = self._orders.get(fact.order_id)
+        if order is None:
+            order = self.registry.find(fact.order_id)
         self._record(fact)
         if order is None:
-            self.registry.keep_external(fact)
-            if self._wants(OrderAnomaly, EXTERNAL_RUN):
-                what = f"{type(fact).__name__} about an order that nobody here sent"
-                self._emit(OrderAnomaly(fact.order_id, EXTERNAL_RUN, "", "", what, fact.time_ns))
-            return
-        self._apply_to(order, fact)
+            self._keep_external(fact)
+        else:
+            self._apply_to(order, fact)
 
     def _submit(self, intent: OrderIntent, *, is_closing: bool) -> OrderState:
         known = self.registry.answer(intent)
         if known is not None:
             return known
-        run = intent.run
+        run, side = intent.run, intent.side
         now_ns = self._clock.now_ns
-        account = self._account_of(run)
         order_id = self._ids.order_id(run, intent.key)
         try:
             instrument = self._instrument(intent.instrument)
         except UnknownInstrument as error:
             instrument = Instrument(intent.instrument)  # stands in: nothing reads its grid
-            return self._deny(order_id, intent, account, instrument, str(error), now_ns)
+            return self._deny(order_id, intent, instrument, str(error), now_ns)
+        line = self._lines.get((run, intent.instrument))
+        if line is None or line.instrument is not instrument:
+            line = self._open_line(run, instrument)
+        holding, working, quantity = line.holding, line.working, intent.quantity
         price = self._price_of(intent.instrument, intent.price, intent.stop_price)
-        quantity = intent.quantity
         reason = malformed(intent, now_ns)
-        if reason is None and quantity is None:
-            quantity = quantity_for(intent.quote_quantity, instrument, price)
-            reason = None if quantity else f"{intent.quote_quantity} does not buy one lot"
-        if reason is not None or quantity is None:
-            return self._deny(order_id, intent, account, instrument, reason or "", now_ns)
-        proposal = Proposal(
-            run,
+        if reason is not None:
+            return self._deny(order_id, intent, instrument, reason, now_ns)
+        if intent.bucket is not NO_BUCKET:
+            holding = self.ledger.holding(line.account, run, instrument, intent.bucket)
+        is_alone = len(line.holdings) == 1
+        if not self.gate.approves(
+            intent,
             instrument,
-            intent.side,
-            intent.type,
-            quantity,
-            quantity,
-            quantity,
-            intent.price,
-            intent.stop_price,
-            intent.trail is not None,
+            price,
+            position=holding.quantity if is_alone else self.ledger.net_quantity(run, instrument.id),
+            open_quantity=working.open_buy if side is BUY else working.open_sell,
+            now_ns=now_ns,
+        ):
+            if quantity is None:
+                quantity = quantity_for(intent.quote_quantity, instrument, price)
+                if quantity is None:
+                    reason = f"quote quantity {intent.quote_quantity} does not make one lot"
+                    return self._deny(order_id, intent, instrument, reason, now_ns)
+            proposal = Proposal(
+                run,
+                instrument,
+                side,
+                intent.type,
+                quantity,
+                quantity,
+                quantity,
+                intent.price,
+                intent.stop_price,
+                intent.trail is not None,
+                intent.reduce_only,
+                is_closing,
+            )
+            verdict = self.gate.check(proposal, self._view(working, holding, price, now_ns))
+            if isinstance(verdict, Refused):
+                return self._deny(order_id, intent, instrument, verdict.reason, now_ns)
+        order = OrderState(
+            order_id,
+            intent,
+            line.account,
+            instrument,
+            OrderFacts(quantity, intent.price, intent.stop_price, now_ns),
+            working,
+            now_ns,
+            side is BUY,
+            line.reserved_cash,
+            holding.is_paid_in_full,
             intent.reduce_only,
-            is_closing,
+            price,
+            holding=holding,
         )
-        holding = self.ledger.holding(account, run, instrument, intent.bucket)
-        working = self.registry.working(run, instrument.id)
-        verdict = self.gate.check(
-            proposal,
-            View(
-                self.ledger.net_quantity(run, instrument.id),
-                holding.quantity,
-                working.open_buy,
-                working.open_sell,
-                price,
-                now_ns,
-            ),
-        )
-        if isinstance(verdict, Refused):
-            return self._deny(order_id, intent, account, instrument, verdict.reason, now_ns)
-        order = self._new_order(order_id, intent, account, instrument, quantity, now_ns)
-        order.valuation = price
-        order.holding = holding
         self.registry.add(order)
         reduce_only = intent.reduce_only and self._shrinks_account(order)
-        command = SubmitOrder(order_id, account, intent, quantity, now_ns, reduce_only)
-        self._request(order, command)
-        self._changed(order)
+        self._request(
+            order, SubmitOrder(order_id, line.account, intent, quantity, now_ns, reduce_only)
+        )
+        if self.on_change is not None:
+            self.on_change(run, intent.instrument)
         return order
 
+    def _open_line(self, run: str, instrument: Instrument) -> Line:
+        """Gather what belongs to a run and instrument, again when its definition changed."""
+        account = self._account_of(run)
+        line = self._lines[run, instrument.id] = Line(
+            account,
+            instrument,
+            self.registry.working(run, instrument.id),
+            self.ledger.holding(account, run, instrument),
+            self.ledger.of_run(run, instrument.id),
+            self.registry.reserved_cash(account),
+        )
+        return line
+
     def _new_order(
-        self,
-        order_id: str,
-        intent: OrderIntent,
-        account: str,
-        instrument: Instrument,
-        quantity: Decimal,
-        now_ns: int,
+        self, order_id: str, intent: OrderIntent, account: str, instrument: Instrument, now_ns: int
     ) -> OrderState:
+        """Return an order outside the usual path: a denied or an adopted one."""
+        quantity = intent.quantity if isinstance(intent.quantity, Decimal) else ZERO
         return OrderState(
             order_id,
             intent,
             account,
             instrument,
             OrderFacts(quantity, intent.price, intent.stop_price, now_ns),
-            self.registry.working(intent.run, instrument.id),
+            self.registry.working(intent.run, intent.instrument),
             now_ns,
             intent.side is BUY,
+            self.registry.reserved_cash(account),
+            is_paid_in_full(instrument),
             intent.reduce_only,
         )
 
     def _deny(
-        self,
-        order_id: str,
-        intent: OrderIntent,
-        account: str,
-        instrument: Instrument,
-        reason: str,
-        now_ns: int,
+        self, order_id: str, intent: OrderIntent, instrument: Instrument, reason: str, now_ns: int
     ) -> OrderState:
-        quantity = intent.quantity if isinstance(intent.quantity, Decimal) else ZERO
-        order = self._new_order(order_id, intent, account, instrument, quantity, now_ns)
+        account = self._account_of(intent.run)
+        order = self._new_order(order_id, intent, account, instrument, now_ns)
         order.facts.deny(reason)
         self.registry.add(order)
         denied = order.event()
@@ -414,26 +449,40 @@ class OrderDesk:
         if self.on_change is not None:
             self.on_change(order.intent.run, order.intent.instrument)
 
+    def _keep_external(self, fact: OrderFact) -> None:
+        self.registry.keep_external(fact)
+        if self._wants(OrderAnomaly, EXTERNAL_RUN):
+            what = f"{type(fact).__name__} about an order that nobody here sent"
+            self._emit(OrderAnomaly(fact.order_id, EXTERNAL_RUN, "", "", what, fact.time_ns))
+
     def _apply_to(self, order: OrderState, fact: OrderFact) -> None:
         facts = order.facts
-        if fact.__class__ is OrderFilled or fact.__class__ is FillCorrection:
+        if isinstance(fact, EXECUTIONS):
             known = facts.executions.get(fact.execution_id)
             if facts.apply(fact):
                 self._book(order, known, fact)
-        elif facts.apply(fact):
-            if order.pending is not None and facts.modify_state is NONE:
-                order.pending = None
-            has_changed = self.registry.track(order)
-            if self._wants(Order, order.intent.run):
-                self._emit(order.event())
-            if has_changed:
-                self._changed(order)
+        else:
+            was_closed = facts.is_closed
+            if facts.apply(fact):
+                has_changed = facts.is_closed is not was_closed
+                if order.pending is not None or facts.replaced is not None:
+                    if facts.modify_state is NONE:
+                        order.pending = None
+                    has_changed = True
+                if has_changed:
+                    has_changed = self.registry.track(order)
+                if self._wants(Order, order.intent.run):
+                    self._emit(order.event())
+                if has_changed:
+                    self._changed(order)
         if facts.anomalies is not None:
             self._tell_anomalies(order, fact.time_ns)
 
     def _book(self, order: OrderState, known: Execution | None, fact: Execution) -> None:
         """Carry an execution, or what a correction made of it, into the ledger and tell of it."""
-        holding = self._holding(order)
+        holding = order.holding
+        if holding is None:
+            holding = self._holding(order)
         ledger, is_buy = self.ledger, order.is_buy
         self.registry.track(order)
         if known is not None:
@@ -447,52 +496,20 @@ class OrderDesk:
         realised = ledger.book(
             holding, is_buy=is_buy, quantity=fact.quantity, price=fact.price, fees=fact.fees
         )
-        wants, emit, run, time_ns = self._wants, self._emit, order.intent.run, fact.time_ns
+        wants, emit, run, time_ns = self._wants, self._emit, holding.run, fact.time_ns
         if wants(Order, run):
             emit(order.event())
-        if known is None and fact.__class__ is OrderFilled:
+        if known is None and isinstance(fact, OrderFilled):
             if wants(Fill, run):
-                emit(self._fill(order, fact, realised))
+                emit(order.fill(fact, realised, self._clock.now_ns))
         elif wants(FillCorrected, run):
-            emit(self._correction(order, fact))
-        self._tell_holding(holding, time_ns)
-        self._changed(order)
-
-    def _fill(self, order: OrderState, fact: OrderFilled, realised: Decimal) -> Fill:
-        intent = order.intent
-        return Fill(
-            fact.execution_id,
-            order.order_id,
-            intent.run,
-            order.account,
-            intent.instrument,
-            intent.side,
-            fact.quantity,
-            fact.price,
-            fact.time_ns,
-            self._clock.now_ns,
-            fact.fees,
-            fact.liquidity,
-            intent.bucket,
-            realised,
-        )
-
-    def _correction(self, order: OrderState, fact: Execution) -> FillCorrected:
-        intent = order.intent
-        return FillCorrected(
-            fact.execution_id,
-            order.order_id,
-            intent.run,
-            order.account,
-            intent.instrument,
-            intent.side,
-            fact.quantity,
-            fact.price,
-            fact.time_ns,
-            self._clock.now_ns,
-            fact.fees,
-            fact.reason if isinstance(fact, FillCorrection) else "",
-        )
+            emit(order.fill_corrected(fact, self._clock.now_ns))
+        if wants(Position, run):
+            emit(holding.event(time_ns))
+        if wants(Account, run):
+            emit(ledger.account_event(holding.account, time_ns, order.reserved_cash))
+        if self.on_change is not None:
+            self.on_change(run, order.intent.instrument)
 
     def _tell_holding(self, holding: Holding, time_ns: int) -> None:
         run = holding.run
@@ -514,6 +531,12 @@ class OrderDesk:
                         order.order_id, run, order.account, order.instrument.id, what, time_ns
                     )
                 )
+
+    def _apply_booking(self, fact: CashBooked | Settled) -> None:
+        if isinstance(fact, CashBooked):
+            self._apply_cash(fact)
+        else:
+            self._apply_settled(fact)
 
     def _apply_cash(self, booking: CashBooked) -> None:
         changed = self.ledger.book_cash(booking)
@@ -543,11 +566,11 @@ class OrderDesk:
                 return holding
         return None
 
-    def _view(self, order: OrderState, price: Decimal | None, now_ns: int) -> View:
-        run, working = order.intent.run, order.working
-        holding = self._holding(order)
+    def _view(
+        self, working: WorkingOrders, holding: Holding, price: Decimal | None, now_ns: int
+    ) -> View:
         return View(
-            self.ledger.net_quantity(run, order.instrument.id),
+            self.ledger.net_quantity(working.run, working.instrument),
             holding.quantity,
             working.open_buy,
             working.open_sell,

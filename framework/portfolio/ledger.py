@@ -40,9 +40,15 @@ from framework.model.orders import NO_BUCKET, Bucket, Fee
 Mark = Callable[[str], Decimal | None]
 """The price to value an instrument at, or None where there is none yet."""
 
-PREMIUM_KINDS = frozenset({InstrumentKind.SPOT, InstrumentKind.OPTION, InstrumentKind.BINARY})
+SPOT = InstrumentKind.SPOT
+PAID_IN_FULL = frozenset({InstrumentKind.SPOT, InstrumentKind.OPTION, InstrumentKind.BINARY})
 COST_STEP = Decimal("1e-12")
 REMEMBERED_BOOKINGS = 100_000
+
+
+def is_paid_in_full(instrument: Instrument) -> bool:
+    """Tell whether a trade moves its full value in cash, not only what it realised."""
+    return instrument.kind in PAID_IN_FULL
 
 
 class Purse(msgspec.Struct, eq=False, gc=False):
@@ -62,7 +68,7 @@ class Holding(msgspec.Struct, eq=False, gc=False):
     bucket: Bucket
     purse: Purse
     account_purse: Purse
-    is_premium: bool
+    is_paid_in_full: bool
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
     realised: Decimal = ZERO
@@ -115,7 +121,7 @@ class Ledger:
                 bucket,
                 self._purse(account, run),
                 self._account_purse(account),
-                instrument.kind in PREMIUM_KINDS,
+                is_paid_in_full(instrument),
             )
             self._by_run.setdefault((run, instrument.id), []).append(holding)
         return holding
@@ -174,17 +180,24 @@ class Ledger:
             signed = negate(quantity)
             value = negate(value)
         held = holding.quantity
-        if not held or (held > ZERO) is is_buy:
+        realised = ZERO
+        if not held:
+            holding.quantity = signed
+            holding.cost = add(holding.cost, value) if holding.cost else value
+        elif (held > ZERO) is is_buy:
             holding.quantity = add(held, signed)
             holding.cost = add(holding.cost, value)
-            realised = ZERO
         else:
             realised = _close(holding, signed, value, price)
-        moved = negate(value) if holding.is_premium else realised
-        if moved:
-            _pay(holding, instrument.currency, moved)
+        moved = negate(value) if holding.is_paid_in_full else realised
         for fee in fees:
-            _charge(holding, fee)
+            moved = _charge(holding, fee, moved)
+        if moved:  # `_pay`, without the call
+            currency = instrument.currency
+            cash = holding.purse.cash
+            cash[currency] = add(cash.get(currency, ZERO), moved)
+            cash = holding.account_purse.cash
+            cash[currency] = add(cash.get(currency, ZERO), moved)
         return realised
 
     def unbook(
@@ -246,7 +259,12 @@ class Ledger:
 
     def fees(self, account: str, run: str | None = None) -> dict[str, Decimal]:
         """Return fees paid per currency, base-asset fees included, rebates negative."""
-        return dict(self._read_purse(account, run).fees)
+        totals: dict[str, Decimal] = {}
+        for (owner, name), purse in self._purses.items():
+            if owner == account and run in (None, name):
+                for currency, amount in purse.fees.items():
+                    _increase(totals, currency, amount)
+        return totals
 
     def booked(self, account: str, run: str | None = None) -> dict[str, Decimal]:
         """Return cash booked without a trade, per currency."""
@@ -273,7 +291,7 @@ class Ledger:
         totals = self.cash(account, run)
         for holding in self._open(account, run):
             value = holding.value(mark(holding.instrument.id))
-            if not holding.is_premium:
+            if not holding.is_paid_in_full:
                 value = subtract(value, holding.cost)
             _increase(totals, holding.instrument.currency, value)
         return totals
@@ -364,16 +382,18 @@ def _pay(holding: Holding, currency: str, amount: Decimal) -> None:
     cash[currency] = add(cash.get(currency, ZERO), amount)
 
 
-def _charge(holding: Holding, fee: Fee) -> None:
+def _charge(holding: Holding, fee: Fee, moved: Decimal) -> Decimal:
+    """Book a fee; return what is left to pay of the cash `moved` in the instrument's currency."""
     currency, amount = fee.currency, fee.amount
     fees = holding.purse.fees
     fees[currency] = add(fees.get(currency, ZERO), amount)
-    fees = holding.account_purse.fees
-    fees[currency] = add(fees.get(currency, ZERO), amount)
+    if currency == holding.instrument.currency:
+        return subtract(moved, amount)
     if _is_base_asset(holding.instrument, currency):
         _adjust(holding, negate(amount))
     else:
         _pay(holding, currency, negate(amount))
+    return moved
 
 
 def _adjust(holding: Holding, amount: Decimal) -> None:
@@ -386,7 +406,7 @@ def _adjust(holding: Holding, amount: Decimal) -> None:
 
 
 def _is_base_asset(instrument: Instrument, currency: str) -> bool:
-    return instrument.base == currency != "" and instrument.kind is InstrumentKind.SPOT
+    return instrument.base == currency != "" and instrument.kind is SPOT
 
 
 def _increase(totals: dict[str, Decimal], currency: str, amount: Decimal) -> None:

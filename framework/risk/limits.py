@@ -233,10 +233,21 @@ class MaxOrdersPerSecond:
         """Count an order that is about to be sent."""
         self._sent_ns.append(view.now_ns)
 
+    def take(self, now_ns: int) -> bool:
+        """Count an order if there is room for it; tell whether there was."""
+        sent_ns = self._sent_ns
+        if len(sent_ns) >= self.limit and (not sent_ns or now_ns - sent_ns[0] < SECOND_NS):
+            return False
+        sent_ns.append(now_ns)
+        return True
+
+
+ALWAYS_CHECKED = (PricesFitType, QuantityOnLot, PriceOnTick, ReduceOnly)
+
 
 def standard_checks(settings: RiskSettings) -> tuple[Check, ...]:
     """Return the checks that every order passes, and those that `settings` ask for."""
-    checks: list[Check] = [PricesFitType(), QuantityOnLot(), PriceOnTick(), ReduceOnly()]
+    checks: list[Check] = [kind() for kind in ALWAYS_CHECKED]
     if settings.max_order_notional is not None:
         checks.append(MaxOrderNotional(settings.max_order_notional))
     if settings.max_position_notional is not None:
@@ -244,6 +255,17 @@ def standard_checks(settings: RiskSettings) -> tuple[Check, ...]:
     if settings.max_orders_per_second is not None:
         checks.append(MaxOrdersPerSecond(settings.max_orders_per_second))
     return tuple(checks)
+
+
+def is_plain_price(price: Decimal, instrument: Instrument) -> bool:
+    """Tell whether a price is surely on the grid of an instrument with at most one tick."""
+    if price.__class__ is not Decimal or len(instrument.ranges) > 1 or not price.is_finite():
+        return False
+    if instrument.ranges and remainder(price, instrument.ranges[0].tick):
+        return False
+    if instrument.minimum_price is not None and price < instrument.minimum_price:
+        return False
+    return instrument.maximum_price is None or price <= instrument.maximum_price
 
 
 def malformed(intent: OrderIntent, now_ns: int) -> str | None:

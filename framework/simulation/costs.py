@@ -170,13 +170,13 @@ class CostModel:
 
     def describe(self) -> str:
         """Return the costs in one line, for the start-up report."""
-        settings = self.settings
+        plain = CostSettings()
         parts = [
             f"{name} {value}"
-            for name in settings.__struct_fields__
-            if (value := getattr(settings, name)) not in (None, ZERO)
+            for name in plain.__struct_fields__
+            if (value := getattr(self.settings, name)) != getattr(plain, name)
         ]
-        return "costs: " + ", ".join(parts)
+        return "costs: " + (", ".join(parts) or "no fees, no slippage")
 
     def _with_extras(self, amount: Decimal, quantity: Decimal, *, is_first: bool) -> Decimal:
         amount = _UP.add(amount, _UP.multiply(quantity, self._per_unit))

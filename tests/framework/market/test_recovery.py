@@ -3,6 +3,7 @@
 import os
 from math import nan
 
+import msgspec
 import pytest
 
 from framework.market.escalation import Alert, Deadlines, Reconnect, RequestSnapshot, Resubscribe
@@ -117,46 +118,62 @@ class Client:
         if self.has_window:
             number = max(number, self.recovery.position or 0)
         elif self.delivered is not None:
-            assert self.delivered[0] == epoch
+            assert self.delivered[0] == epoch, "a book of before the numbers began again"
             number = max(number, self.delivered[1])
         assert (book.bids(99), book.asks(99)) == self.venue.truth(name, epoch, number)
         self.checked_count += 1
 
 
+class Case(msgspec.Struct, frozen=True):
+    names: tuple[str, ...] = (A,)
+    options: RecoveryOptions = REQUESTED
+    widths: tuple[int, int] = (1, 1)
+    faults: Faults = Faults()
+
+    def client(self, seed: int) -> Client:
+        venue = TrueVenue(
+            seed,
+            self.names,
+            snapshots_in_stream=self.options.snapshots_in_stream,
+            faults=self.faults,
+            widths=self.widths,
+        )
+        return Client(venue, self.names, self.options)
+
+
+THREE = (A, B, "v:C")
+WINDOW = RecoveryOptions(can_request_snapshot=True, reorder_window=4)
+STREAM_WINDOW = RecoveryOptions(
+    can_request_snapshot=True, snapshots_in_stream=True, reorder_window=4
+)
 CASES = {
-    "one instrument, answers": ((A,), REQUESTED, (1, 1)),
-    "one instrument, answers, ranges of numbers": ((A,), REQUESTED, (1, 40)),
-    "one instrument, snapshots in the stream": ((A,), IN_STREAM, (1, 1)),
-    "three instruments, answers": ((A, B, "v:C"), REQUESTED, (1, 1)),
-    "three instruments, snapshots in the stream": ((A, B, "v:C"), IN_STREAM, (1, 1)),
-    "a reorder window": (
-        (A,),
-        RecoveryOptions(can_request_snapshot=True, reorder_window=4),
-        (1, 1),
+    "one instrument, answers": Case(),
+    "ranges of numbers": Case(widths=(1, 40)),
+    "a stream behind the answers": Case(faults=Faults(lag=5)),
+    "one instrument, snapshots in the stream": Case(options=IN_STREAM),
+    "three instruments, answers": Case(THREE, faults=Faults(lag=2)),
+    "three instruments, snapshots in the stream": Case(THREE, IN_STREAM),
+    "numbers that often begin again": Case(faults=Faults(restart=0.005)),
+    "three instruments, numbers that often begin again": Case(
+        THREE, IN_STREAM, faults=Faults(restart=0.005)
     ),
-    "a small buffer": ((A,), RecoveryOptions(can_request_snapshot=True, buffer_capacity=4), (1, 1)),
+    "a reorder window": Case(options=WINDOW),
+    "three instruments, a reorder window": Case(THREE, STREAM_WINDOW),
+    "a small buffer": Case(options=RecoveryOptions(can_request_snapshot=True, buffer_capacity=4)),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_r40_the_book_is_the_truth_at_every_event_while_synced(case: str, seed: int) -> None:
-    names, options, widths = CASES[case]
-    venue = TrueVenue(
-        seed,
-        names,
-        snapshots_in_stream=options.snapshots_in_stream,
-        faults=Faults(bad=0.001),
-        widths=widths,
-    )
-    client = Client(venue, names, options)
+    client = CASES[case].client(seed)
     steps = DELTA_COUNT // (2 * len(CASES))
 
     for _ in range(steps):
         client.step()
 
     statistics = client.recovery.statistics
-    assert client.checked_count > steps * len(names) / 4
+    assert client.checked_count > steps / 4
     assert statistics.gaps > steps / 1_000
     assert statistics.duplicates > 0
     assert statistics.bad_messages > 0

@@ -28,7 +28,8 @@ class Faults(msgspec.Struct, frozen=True):
     restart: float = 0.0003  # numbers begin again on the same connection
     early_snapshot: float = 0.3  # an answer from a cache that lags behind
     late_snapshot: float = 0.2  # an answer that takes long
-    bad: float = 0.0  # a delta with a level of NaN
+    bad: float = 0.001  # a delta with a level of NaN
+    lag: int = 0  # steps by which the stream comes behind the answers
 
 
 class Arrival(msgspec.Struct):
@@ -79,7 +80,8 @@ class TrueVenue:
         self.now_ns += STEP_NS
         is_new = self._random.random() < self._faults.reconnect
         if is_new:
-            self._link.clear()
+            # Answers come on a connection of their own and outlive the stream's.
+            self._link = [] if self._in_stream else [e for e in self._link if _is_answer(e[2])]
             if self._random.random() < 0.3:
                 self._restart()
             if self._in_stream:
@@ -102,7 +104,9 @@ class TrueVenue:
         last = len(self._numbers) - 1
         index = last
         if random.random() < self._faults.early_snapshot:
-            index = max(self._index(self.epoch, 0), last - random.randint(1, 8))
+            index = max(0, last - random.randint(1, 8))
+            while self._numbers[index][0] != self.epoch:
+                index += 1
         number = self._numbers[index][1]
         if index < last:  # it may lie inside the numbers of the message that follows
             number = random.randrange(number, self._numbers[index + 1][1])
@@ -155,6 +159,7 @@ class TrueVenue:
     def _send(self, message: Message) -> None:
         random = self._random
         delay = random.randint(1, 4) if random.random() < self._faults.delay else 0
+        delay += self._faults.lag
         if random.random() >= self._faults.lose:
             self._post(message, delay)
         if random.random() < self._faults.repeat:
@@ -189,3 +194,7 @@ class TrueVenue:
         self._records.append((self._made_ns, self._truth))
         if len(self._numbers) > 2 * HISTORY:
             del self._numbers[:HISTORY], self._records[:HISTORY]
+
+
+def _is_answer(arrival: Arrival) -> bool:
+    return isinstance(arrival.message, BookSnapshot)

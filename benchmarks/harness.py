@@ -1,0 +1,85 @@
+"""Runs one strategy over prepared events with everything on that a user gets."""
+
+from array import array
+from collections.abc import Iterator
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+from framework.interfaces import Adapter, AdapterContext
+from framework.model.instrument import Instrument
+from framework.runtime import wiring
+from framework.runtime.runner import Runtime
+from framework.settings.decoding import decode_section
+from framework.settings.structs import Settings
+from framework.simulation.loop import run_simulated
+from framework.strategy.strategy import Strategy
+
+Columns = list["array[Any]"]
+
+
+class PreparedFeed:
+    """A recorded feed over an iterator that is there already."""
+
+    def __init__(self, events: Iterator[Any], instruments: tuple[Instrument, ...]) -> None:
+        self.instruments = instruments
+        self._events = events
+
+    def scan(self) -> Iterator[Any]:
+        """Return the events."""
+        return self._events
+
+
+def run_engine(
+    strategy: type[Strategy], events: Iterator[Any], instrument: str, *, fees_bps: int = 10
+) -> tuple[float, Runtime]:
+    """Play `events` to `strategy`; return the seconds it took and the runtime for its counts."""
+    venue, _, symbol = instrument.partition(":")
+    settings = decode_section(
+        {
+            "mode": "backtest",
+            "venues": {
+                venue: {
+                    "adapter": "prepared",
+                    "costs": {"fees_bps": str(fees_bps)},
+                    "instruments": [
+                        {"symbol": symbol, "kind": "perpetual", "tick": "0.5", "lot": "0.001"}
+                    ],
+                }
+            },
+            "accounts": {
+                "main": {"venue": venue, "currency": "USD", "balances": {"USD": "1000000"}}
+            },
+            "strategies": [
+                {
+                    "id": "run",
+                    "class": f"{strategy.__module__}:{strategy.__qualname__}",
+                    "account": "main",
+                }
+            ],
+            "risk": {
+                "max_order_notional": "1000000",
+                "max_position_notional": "5000000",
+                "max_orders_per_second": 100,
+            },
+        },
+        Settings,
+        key="",
+    )
+
+    def make(section: object, context: AdapterContext) -> Adapter:
+        return Adapter(recorded=PreparedFeed(events, ()))
+
+    known, wiring.find_adapter = wiring.find_adapter, lambda name, *, key: make
+    try:
+        return run_simulated(partial(_play, settings))
+    finally:
+        wiring.find_adapter = known
+
+
+async def _play(settings: Settings) -> tuple[float, Runtime]:
+    async with Runtime(settings) as runtime:
+        started = perf_counter()
+        await runtime.wait()
+        seconds = perf_counter() - started
+    return seconds, runtime

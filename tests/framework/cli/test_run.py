@@ -1,0 +1,213 @@
+"""`headrace run`: ordered start and stop around a runtime, and signals (R-10)."""
+
+import asyncio
+import os
+import signal
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace, TracebackType
+from typing import Any
+
+import anyio
+import pytest
+
+from framework.cli import run as run_command
+from framework.cli.main import main
+from framework.cli.signals import StopSignals
+from framework.errors import VenueUnavailable
+from framework.model.decimals import multiply
+from framework.settings.modes import Mode
+from framework.settings.structs import Settings
+
+pytestmark = pytest.mark.usefixtures("process")
+
+
+class FakeRuntime:
+    """Writes down what happens to it; `script` says what each stage does."""
+
+    events: list[str]
+    script: dict[str, Any]
+    engine = SimpleNamespace(
+        market=SimpleNamespace(reference_price=lambda instrument: 2.5),
+        ledger=SimpleNamespace(
+            equity=lambda account, mark: {"USDT": multiply(mark("a:B"), Decimal(40_000))}
+        ),
+    )
+
+    def __init__(self, settings: Any) -> None:
+        self.events.append(f"made for {settings.mode.value}")
+
+    async def __aenter__(self) -> "FakeRuntime":
+        await self._stage("start")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stage("stop")
+        self.events.append("stopped")
+
+    async def wait(self) -> None:
+        await self._stage("wait")
+
+    async def _stage(self, name: str) -> None:
+        self.events.append(name)
+        for action in self.script.get(name, ()):
+            result = action()
+            if result is not None:
+                await result
+
+
+@pytest.fixture
+def runtime(replace_module: Any) -> type[FakeRuntime]:
+    class Runtime(FakeRuntime):
+        events: list[str] = []  # noqa: RUF012 - one class per test
+        script: dict[str, Any] = {}  # noqa: RUF012
+
+    replace_module("framework.runtime.runner", Runtime=Runtime)
+    return Runtime
+
+
+def interrupt() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def fail() -> None:
+    raise VenueUnavailable("mock is away")
+
+
+def test_a_run_that_ends_by_itself_is_exit_code_0(paper: Path, runtime: type[FakeRuntime]) -> None:
+    assert main(["run", str(paper)]) == 0
+    assert runtime.events == ["made for paper", "start", "wait", "stop", "stopped"]
+
+
+def test_a_run_says_what_it_started_and_what_became_of_the_accounts(
+    paper: Path, runtime: type[FakeRuntime], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["run", str(paper)])
+
+    started, ended = capsys.readouterr().err.splitlines()
+    assert '"mode": "paper"' in started
+    assert '"account": "main"' in ended
+    assert '"USDT": "100,000.0"' in ended
+
+
+def test_a_run_can_be_given_an_end(paper: Path, runtime: type[FakeRuntime]) -> None:
+    runtime.script.update(wait=[anyio.sleep_forever])
+
+    assert main(["run", str(paper), "--for", "0.01s"]) == 0
+    assert runtime.events[-1] == "stopped"
+
+
+@pytest.mark.parametrize("text", ["5", "s", "-1s", "5 s", "1e3s", "nan", ""])
+def test_a_length_of_time_has_a_unit(text: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "c.yaml", "--for", text])
+
+
+@pytest.mark.parametrize(("action", "code"), [(interrupt, 130), (terminate, 143)])
+def test_the_first_signal_stops_in_order(
+    paper: Path,
+    runtime: type[FakeRuntime],
+    capfd: pytest.CaptureFixture[str],
+    action: Any,
+    code: int,
+) -> None:
+    runtime.script.update(wait=[action, anyio.sleep_forever], stop=[anyio.lowlevel.checkpoint])
+
+    assert main(["run", str(paper)]) == code
+    assert runtime.events == ["made for paper", "start", "wait", "stop", "stopped"]
+    assert "stopping in order; once more to leave at once" in capfd.readouterr().err
+
+
+def test_a_signal_during_the_start_cancels_it(paper: Path, runtime: type[FakeRuntime]) -> None:
+    runtime.script.update(start=[interrupt, anyio.sleep_forever])
+
+    assert main(["run", str(paper)]) == 130
+    assert runtime.events == ["made for paper", "start"]
+
+
+def test_a_signal_during_the_stop_does_not_break_it(
+    paper: Path, runtime: type[FakeRuntime]
+) -> None:
+    runtime.script.update(stop=[interrupt, anyio.lowlevel.checkpoint, anyio.lowlevel.checkpoint])
+
+    assert main(["run", str(paper)]) == 130
+    assert runtime.events[-1] == "stopped"
+
+
+def test_a_failure_stops_in_order_and_is_one_line(
+    paper: Path, runtime: type[FakeRuntime], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runtime.script.update(wait=[fail])
+
+    assert main(["run", str(paper)]) == 1
+    assert runtime.events[-1] == "stopped"
+    assert capsys.readouterr().err.splitlines()[-1] == "mock is away"
+
+
+def test_a_cancellation_that_nobody_signalled_is_not_swallowed(
+    paper: Path, runtime: type[FakeRuntime]
+) -> None:
+    def cancel() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+
+    runtime.script.update(wait=[cancel, anyio.sleep_forever])
+
+    with pytest.raises(asyncio.CancelledError):
+        main(["run", str(paper)])
+
+
+def test_former_signal_handlers_come_back(paper: Path, runtime: type[FakeRuntime]) -> None:
+    before = (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+
+    main(["run", str(paper)])
+
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_the_second_signal_leaves_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    left: list[int] = []
+    signals = StopSignals(leave=left.append)
+
+    with signals.installed():
+        signal.raise_signal(signal.SIGTERM)
+        assert left == []
+        signal.raise_signal(signal.SIGINT)
+
+    assert left == [130]
+    assert signals.exit_code == 143
+    assert capfd.readouterr().err.splitlines()[1] == "headrace: leaving at once"
+
+
+def test_a_backtest_configuration_runs_as_a_backtest(
+    config: Path, replace_module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from framework.cli import backtest
+
+    shown: list[str] = []
+
+    def show(settings: Settings, path: str) -> int:
+        shown.append(settings.mode.value)
+        return 0
+
+    monkeypatch.setattr(backtest, "show", show)
+
+    assert main(["run", str(config)]) == 0
+    assert shown == ["backtest"]
+
+
+def test_real_time_runs_on_the_fast_loop_where_there_is_one() -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    assert run_command.loop_factory(Mode.LIVE) is uvloop.new_event_loop
+    assert run_command.loop_factory(Mode.REPLAY) is None
