@@ -1,6 +1,9 @@
-"""What a strategy author imports, and nothing else."""
+"""What a strategy author and an embedding program import, and nothing else."""
+
+from typing import TYPE_CHECKING, Any
 
 from framework.errors import FrameworkError, OrderError
+from framework.interfaces import BookView
 from framework.model.account import Account, CashBooked, Position, Settled
 from framework.model.events import (
     ConnectionChanged,
@@ -35,10 +38,14 @@ from framework.strategy.context import PositionLike
 from framework.strategy.handle import OrderHandle
 from framework.strategy.strategy import Strategy
 
+if TYPE_CHECKING:
+    from framework.runtime.runner import Runtime
+
 __all__ = [
     "Account",
     "BookDelta",
     "BookSnapshot",
+    "BookView",
     "Candle",
     "CashBooked",
     "ConnectionChanged",
@@ -61,6 +68,7 @@ __all__ = [
     "PositionLike",
     "Quote",
     "Resynced",
+    "Runtime",
     "Settled",
     "Side",
     "Strategy",
@@ -69,3 +77,12 @@ __all__ = [
     "Timer",
     "Trade",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `Runtime` when it is first asked for: a strategy alone does not need it."""
+    if name == "Runtime":
+        from framework.runtime.runner import Runtime
+
+        return Runtime
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

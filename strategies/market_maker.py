@@ -4,8 +4,7 @@ from decimal import Decimal
 
 import msgspec
 
-from framework import Fill, FillCorrected, Order, OrderStatus, Side, Strategy
-from framework.interfaces import BookView
+from framework import BookView, Fill, FillCorrected, Order, OrderStatus, Side, Strategy
 
 WORKING = (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
 

@@ -15,8 +15,9 @@ class Pairs(Strategy):
     """Sells the spread when it is wide, buys it when it is narrow, leaves near its mean.
 
     spread = ln(price of first) − hedge ratio × ln(price of second). The second leg's value is
-    hedge ratio × that of the first. If a leg of an entry is refused, both legs are closed: half
-    a pair is a bet on the market.
+    hedge ratio × that of the first. If a leg of an entry is refused, both legs are closed, since
+    half a pair is a bet on the market, and nothing is entered until the spread has been back at
+    its mean.
     """
 
     class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,7 +45,8 @@ class Pairs(Strategy):
     def on_start(self) -> None:
         settings = self.settings
         self.zscore = ZScore(settings.lookback)
-        self.unpaired: dict[int, Candle] = {}
+        self.unpaired: dict[int, Candle] = {}  # by opening time
+        self.has_failed = False  # since the spread was last near its mean
         for instrument in (settings.first, settings.second):
             self.watch_candles(instrument, settings.interval, warmup=settings.lookback)
 
@@ -76,11 +78,13 @@ class Pairs(Strategy):
         """Enter or leave, given the z-score and price of first ÷ price of second."""
         settings = self.settings
         first, second = self.position(settings.first), self.position(settings.second)
-        if first.is_flat and second.is_flat:
-            if abs(zscore) >= settings.enter_zscore:
-                self.enter(price_ratio, is_wide=zscore > 0.0)
-        elif abs(zscore) <= settings.leave_zscore:
-            self.leave()
+        is_flat = first.is_flat and second.is_flat
+        if abs(zscore) <= settings.leave_zscore:
+            self.has_failed = False
+            if not is_flat:
+                self.leave()
+        elif is_flat and abs(zscore) >= settings.enter_zscore and not self.has_failed:
+            self.enter(price_ratio, is_wide=zscore > 0.0)
 
     def enter(self, price_ratio: float, *, is_wide: bool) -> None:
         """Sell a wide spread or buy a narrow one, unless the second leg rounds to nothing."""
@@ -106,4 +110,5 @@ class Pairs(Strategy):
     def on_order(self, order: Order) -> None:
         if ENTRY in order.tags and order.status in (OrderStatus.DENIED, OrderStatus.REJECTED):
             self.log.warning("leg_refused", instrument=order.instrument, reason=order.reason)
+            self.has_failed = True
             self.leave()

@@ -106,7 +106,9 @@ class Judge:
         bad = np.zeros(len(columns), dtype=np.bool_)
         for fault in faults:
             if self._on_error is OnError.SKIP:  # a row counts once, under its first fault
-                self._skipped[fault.reason] += int((fault.mask & ~bad).sum())
+                count = int((fault.mask & ~bad).sum())
+                if count:
+                    self._skipped[fault.reason] += count
             bad |= fault.mask
         if self._on_error is OnError.SKIP:
             return ~bad

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from adapters.replay.times import LAST_NS, Times
+from framework.errors import DataError
 from framework.model.events import Event
 
 
@@ -35,11 +36,17 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 def merge(streams: Sequence[Stream]) -> Iterator[Sequence[Event]]:
-    """Yield all events in time order, in lists that are never empty."""
+    """Yield all events in time order, in lists that are never empty.
+
+    Raises:
+        DataError: from a stream, once every earlier event has been yielded.
+    """
     waiting = deque(sorted(streams, key=lambda stream: (stream.start_ns, stream.rank)))
     lanes: list[_Lane] = []
     while waiting or lanes:
         _open_due(waiting, lanes)
+        for lane in lanes:
+            lane.check()
         lanes[:] = [lane for lane in lanes if lane.has_events]
         if len(lanes) == 1 and not waiting:
             yield from lanes[0].drain()
@@ -63,6 +70,7 @@ class _Lane:
         self._times: Times = np.empty(0, dtype=np.int64)
         self._events: Sequence[Event] = ()
         self._is_done = False
+        self._failure: DataError | None = None
         self.read_on()
 
     @property
@@ -77,13 +85,22 @@ class _Lane:
     def horizon_ns(self) -> int:
         """Up to and including this time, all of the stream's events have been read.
 
-        Events at the last time read may go on in the next chunk, so it lies just before.
+        Events at the last time read may go on in the next chunk, so it lies just before. After
+        a fault nothing more comes, and no other stream's event may pass it.
         """
-        return LAST_NS if self._is_done else int(self._times[-1]) - 1
+        if self._is_done:
+            return LAST_NS
+        return int(self._times[-1]) - (self._failure is None)
 
     def read_on(self) -> None:
-        """Read one more chunk behind what is here."""
-        chunk = next(self._chunks, None)
+        """Read one more chunk behind what is here; a fault waits until that has been taken."""
+        if self._failure is not None:
+            return
+        try:
+            chunk = next(self._chunks, None)
+        except DataError as failure:
+            self._failure = failure
+            return
         if chunk is None:
             self._is_done = True
         elif self._events:
@@ -91,6 +108,11 @@ class _Lane:
             self._events = [*self._events, *chunk.events]
         else:
             self._times, self._events = chunk
+
+    def check(self) -> None:
+        """Raise the fault that comes next, if there is one."""
+        if self._failure is not None and not self._events:
+            raise self._failure
 
     def take(self, horizon_ns: int) -> Chunk:
         """Remove and return the events up to and including `horizon_ns`; may be empty."""
@@ -106,6 +128,7 @@ class _Lane:
         if self._events:
             yield self._events
         self._events = ()
+        self.check()
         for chunk in self._chunks:
             yield chunk.events
 
@@ -115,6 +138,7 @@ def _open_due(waiting: deque[Stream], lanes: list[_Lane]) -> None:
     first_ns = min((lane.first_ns for lane in lanes if lane.has_events), default=None)
     while waiting and (first_ns is None or waiting[0].start_ns <= first_ns):
         lane = _Lane(waiting.popleft())
+        lane.check()
         if lane.has_events:
             lanes.append(lane)
             first_ns = lane.first_ns if first_ns is None else min(first_ns, lane.first_ns)

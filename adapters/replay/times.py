@@ -27,8 +27,8 @@ _ISO = re.compile(
     r" ?(Z|[+-]\d{2}:?\d{2}|[+-]\d{2})?"
 )
 _ZONE = re.compile(r"(?<=\d)(Z|[+-]\d{2}:?\d{2})$")
-_DELETE_ISO = str.maketrans("", "", "0123456789-:.T ")
-_SHORTEST, _LONGEST = len("2020-01-01"), len("2020-01-01T00:00:00.123456789")
+_WIDTHS = frozenset({10, 16, 19, *range(21, 30)})  # a day, minutes, seconds, decimals
+_SEPARATORS = {4: b"-", 7: b"-", 10: b"T ", 13: b":", 16: b":", 19: b"."}
 
 
 class TimeStyle(Enum):
@@ -141,25 +141,28 @@ def _to_ns(moment: datetime) -> int:
 
 
 def _iso_array(texts: Sequence[str]) -> Times | None:
-    """Return naive ISO texts in one call, or None where numpy might guess."""
-    if not texts:
-        return np.empty(0, dtype=np.int64)
-    joined = "".join(texts)
-    longest, shortest = max(map(len, texts)), min(map(len, texts))
-    is_plain = (
-        # numpy reads "now" as the clock, cuts the tenth decimal, wraps around in other centuries
-        not joined.translate(_DELETE_ISO)
-        and joined.count("-") == 2 * len(texts)
-        and shortest >= _SHORTEST
-        and longest <= _LONGEST
-        and min(texts) >= "1678"
-        and max(texts) < "2262"
-    )
-    if not is_plain:
+    """Return naive ISO texts in one call, or None where they do not all look alike.
+
+    numpy alone would read "now" off a clock, cut the tenth decimal, and wrap around in other
+    centuries; so every character is compared with the first text's pattern before.
+    """
+    width = len(texts[0]) if texts else 0
+    if width not in _WIDTHS or set(map(len, texts)) != {width}:
         return None
     try:
+        cells = np.array(texts, dtype=f"S{width}").view(np.uint8).reshape(-1, width)
+        is_digit = (cells >= ord("0")) & (cells <= ord("9"))
+        for position in range(width):
+            allowed = _SEPARATORS.get(position)
+            column = cells[:, position]
+            if not (
+                is_digit[:, position] if allowed is None else np.isin(column, list(allowed))
+            ).all():
+                return None
+        if min(texts) < "1678" or max(texts) >= "2262":
+            return None
         return np.array(texts, dtype="datetime64[ns]").view(np.int64)
-    except ValueError:
+    except ValueError:  # not ASCII, or no such day
         return None
 
 

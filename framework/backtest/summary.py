@@ -72,8 +72,9 @@ def trade_rows(result: BacktestResult) -> Rows:
     """Return what is known of round trips."""
     measured, currency = result.performance, result.currency
     average = measured.average_trade
+    still_open = f" ({measured.open_trades:,} not ended)" if measured.open_trades else ""
     return [
-        ("Round trips", f"{measured.trades:,}"),
+        ("Round trips", f"{measured.trades:,}{still_open}"),
         ("Win rate", format_percent(measured.win_rate)),
         ("Profit factor", format_number(measured.profit_factor)),
         ("Average trade", NOTHING if average is None else f"{average:,.4f} {currency}".rstrip()),

@@ -108,6 +108,7 @@ class TradeBuilder:
             gross_loss=self._gross_loss,
             fees=self._fees,
             traded=self._traded,
+            open_count=len(self._open),
             is_mixed=len(self._currencies) > 1,
         )
 
@@ -216,15 +217,15 @@ class _OpenTrip:
     ) -> "_OpenTrip | None":
         """Return to flat; return the round trip that begins with what is left of the fill."""
         rest = None
-        excess = subtract(quantity, self.open_quantity)
-        if excess:
+        if quantity != self.open_quantity:
+            excess = subtract(quantity, self.open_quantity)
             share = divide(excess, quantity)
             excess_value, excess_fees = multiply(value, share), multiply(fees, share)
             rest = _OpenTrip(fill.time_ns, not self.is_long, excess, excess_value, excess_fees)
             value, fees = subtract(value, excess_value), subtract(fees, excess_fees)
         self.fills += 1
         self.open_quantity = ZERO
-        self.exit_value = add(self.exit_value, value)
+        self.exit_value = add(self.exit_value, value) if self.exit_value else value
         self.fees = add(self.fees, fees)
         return rest
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import anyio
 import structlog
@@ -142,19 +142,34 @@ class Bus:
     def _run_steps(self, event: Any, route: Route) -> None:
         if self.halted is not None:
             raise InvariantBroken(f"the engine has halted: {self.halted[1]}")
-        following = self._following
         self._is_stepping = True
         try:
             self._step(event, route)
+        except Exception as error:
+            self._halt(event, error)
+        finally:
+            self._is_stepping = False
+        self._run_following()
+
+    def _run_following(self) -> None:
+        """Step what followed, in order, and what follows from that."""
+        following = self._following
+        self._is_stepping = True
+        event: Any = None
+        try:
             while following:
                 event = following.popleft()
                 self._step(event, self.route_of(event))
         except Exception as error:
-            self.halted = (event, error)
-            log.critical("engine_halted", event=repr(event), error=repr(error))
-            raise InvariantBroken(f"step failed on {event!r}: {error!r}") from error
+            self._halt(event, error)
         finally:
             self._is_stepping = False
+
+    def _halt(self, event: Any, error: Exception) -> NoReturn:
+        """Stop the engine: a failure inside a step is a bug of ours, and state is in doubt."""
+        self.halted = (event, error)
+        log.critical("engine_halted", event=repr(event), error=repr(error))
+        raise InvariantBroken(f"step failed on {event!r}: {error!r}") from error
 
     def _step(self, event: Any, route: Route) -> None:
         self.sequence += 1
@@ -164,6 +179,33 @@ class Bus:
             route.step(event)
         for accept in route.accepts:
             accept(event)
+
+    def step_alone(self, event: Any, route: Route) -> bool:
+        """Step `event`; True if nothing followed from it and its fan-out is left to the caller.
+
+        Otherwise the event and what followed are in the queues already. For drivers of recorded
+        data, which call handlers directly where they can.
+        """
+        if self.halted is not None or route.step is None:
+            raise InvariantBroken("nothing to step, or halted")
+        self.sequence += 1
+        route.newest = event
+        self._is_stepping = True
+        try:
+            route.step(event)
+        except Exception as error:
+            self._halt(event, error)
+        finally:
+            self._is_stepping = False
+        following = self._following
+        if not following:
+            self.sequence -= 1  # the caller numbers it
+            return True
+        route.count += 1
+        for accept in route.accepts:
+            accept(event)
+        self._run_following()
+        return False
 
     def set_step(self, event_type: type, step: Step) -> None:
         """Have `step` change the core's state for every event of `event_type`."""
@@ -255,7 +297,7 @@ class Bus:
             rules={**self.rules, **(rules or {})},
             on_error=on_error or (lambda handler, error: self.report(name, handler, error)),
             on_overflow=on_overflow or (lambda failure: self.report(name, "overflow", failure)),
-            after=lambda: self.after_handler(),
+            after=self.after_handler,
         )
         self.subscribers.append(subscriber)
         if subscriber.is_async:

@@ -72,23 +72,33 @@ class EagerTask:
         if loop is None or task is None or context is None or handoff is None:
             coroutine.close()
             raise StrategyError("an async handler needs its subscriber's task: start `bus.run()`")
-        current = asyncio.current_task(loop)
-        if current is not None:  # started from within another task, not from a callback
-            _leave_task(loop, current)
-        _enter_task(loop, task)
+        try:
+            _enter_task(loop, task)
+        except RuntimeError:  # called from within another task, not from a callback
+            return self._start_inside(coroutine)
         try:
             waits_for = context.run(coroutine.send, None)
         except StopIteration:
             return True
         finally:
             _leave_task(loop, task)
-            if current is not None:
-                _enter_task(loop, current)
         if handoff.done():  # the handler cancelled its own task
             coroutine.close()
             raise StrategyError("the handler cancelled its own task")
         handoff.set_result((coroutine, waits_for))
         return False
+
+    def _start_inside(self, coroutine: Coroutine[Any, Any, object]) -> bool:
+        """Start while another task is the current one: it steps aside meanwhile."""
+        loop = self._loop
+        current = asyncio.current_task(loop)
+        if loop is None or current is None:
+            raise StrategyError("a handler cannot be started here")
+        _leave_task(loop, current)
+        try:
+            return self.start(coroutine)
+        finally:
+            _enter_task(loop, current)
 
     def give_up(self) -> None:
         """Cancel the coroutine that waits, if one does; the task itself lives on."""

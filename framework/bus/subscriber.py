@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from inspect import iscoroutinefunction
-from types import TracebackType
+from types import CoroutineType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -228,7 +228,7 @@ class Subscriber:
         bus.ticket += 1  # the watchdog sees a handler that holds the loop by its ticket
         try:
             result = handler(event)
-            is_done = result is None or not asyncio.iscoroutine(result) or self.task.start(result)
+            is_done = result.__class__ is not CoroutineType or self.task.start(result)
         except Exception as error:  # isolation: one handler's failure stays its own
             self.failed(event.__class__, error)
             is_done = True

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from framework.clock.timers import NEVER_NS, PendingTimer, Timers
 from framework.errors import InvariantBroken
@@ -30,6 +31,37 @@ class VirtualClock:
         if time_ns < self.now_ns:
             raise InvariantBroken(f"market time cannot go back from {self.now_ns} to {time_ns}")
         self.now_ns = time_ns
+
+
+class HoldsTime(Protocol):
+    """Anything that keeps virtual time: a simulated loop."""
+
+    now_ns: int
+
+
+class LoopClock:
+    """Virtual market time that is the simulated loop's: market and transport time are one."""
+
+    def __init__(self, loop: HoldsTime) -> None:
+        self.timers = Timers()
+        self._loop = loop
+
+    @property
+    def now_ns(self) -> int:
+        """Nanoseconds UTC."""
+        return self._loop.now_ns
+
+    def call_at(self, time_ns: int, callback: Callable[[], None]) -> PendingTimer:
+        """Call `callback` once time has come to `time_ns`, after the market data of then."""
+        return self.timers.add(max(time_ns, self._loop.now_ns), callback)
+
+    def advance_to(self, time_ns: int) -> None:
+        """Move the loop's time. Raises InvariantBroken for a step back."""
+        if time_ns < self._loop.now_ns:
+            raise InvariantBroken(
+                f"market time cannot go back from {self._loop.now_ns} to {time_ns}"
+            )
+        self._loop.now_ns = time_ns
 
 
 class LiveClock:

@@ -120,10 +120,16 @@ class Escalation:
             self._due_ns[instrument] = min(due_ns, self._spaced(instrument, now_ns))
 
     def close(self, instrument: str) -> None:
-        """Stop waiting: the instrument is in order, or no longer subscribed."""
+        """Stop waiting: the instrument is in order."""
         self._due_ns.pop(instrument, None)
         if not self._due_ns:
             self._waiting_since_ns = None
+
+    def forget(self, instrument: str) -> None:
+        """The instrument is no longer subscribed."""
+        self.close(instrument)
+        self._attempts.pop(instrument, None)
+        self._asked_ns.pop(instrument, None)
 
     def restart_link(self, now_ns: int, *, ask_at_ns: int) -> None:
         """A new connection: what was asked on the old one is void; the alert counts on."""

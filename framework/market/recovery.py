@@ -16,15 +16,14 @@ break that needs `clock_tolerance_ns`; one without times in deltas still has its
 recognised by content. What contradicts itself is never applied: it only costs a snapshot.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from enum import Enum
 
-import msgspec
-
 from framework.errors import StreamError
 from framework.market.book import check_levels, check_snapshot
-from framework.market.escalation import Deadlines, Escalation, Request, always
+from framework.market.chronology import Chronology
+from framework.market.escalation import Escalation, Request, always
+from framework.market.recovery_options import RecoveryOptions, RecoveryStatistics
 from framework.market.replay_buffer import ReplayBuffer
 from framework.market.sequence import SequenceTracker, Verdict
 from framework.model.events import GapDetected, Resynced
@@ -33,7 +32,6 @@ from framework.model.market_data import BookDelta, BookSnapshot
 Message = BookSnapshot | BookDelta
 Output = BookSnapshot | BookDelta | GapDetected | Resynced | Request
 
-REMEMBERED = 64  # messages whose exact repeat is recognised although its time is new
 NOBODY = ""  # the instrument of numbers that carry no book content
 
 
@@ -45,49 +43,15 @@ class BookState(Enum):
     STALE = "stale"
 
 
-class RecoveryOptions(msgspec.Struct, frozen=True):
-    """How a venue's stream behaves.
-
-    Attributes:
-        can_request_snapshot: the venue answers requests; else one is awaited, then the
-            deadlines apply.
-        snapshots_in_stream: a snapshot takes a number of the stream (Kalshi, Bybit); else it
-            is an answer from elsewhere that names the number it contains (Binance).
-        buffer_capacity: deltas kept for replay; when full, the oldest goes and a snapshot is
-            asked for again.
-        reorder_window: early messages that wait up to `reorder_ns` before they are a gap.
-        clock_tolerance_ns: how much later than a snapshot a delta inside it may be stamped.
-    """
-
-    can_request_snapshot: bool
-    snapshots_in_stream: bool = False
-    buffer_capacity: int = 1_000
-    reorder_window: int = 0
-    reorder_ns: int = 200_000_000
-    clock_tolerance_ns: int = 0
-    deadlines: Deadlines = Deadlines()
-
-
-class RecoveryStatistics(msgspec.Struct):
-    """What happened so far; counts."""
-
-    gaps: int = 0
-    duplicates: int = 0
-    restarts: int = 0  # the stream began again at a low number
-    early_snapshots: int = 0  # would have left a hole: asked again
-    late_snapshots: int = 0  # older than a book in order: ignored
-    bad_messages: int = 0  # refused for their levels
-    overflows: int = 0  # deltas that fell out of the buffer
-
-
 class _Book:
-    """What is known of one instrument: its state and the number its snapshot contains."""
+    """What is known of one instrument: its state and what its snapshot contains."""
 
-    __slots__ = ("contains", "state")
+    __slots__ = ("contains", "state", "time_ns")
 
     def __init__(self) -> None:
         self.state = BookState.EMPTY
-        self.contains = 0
+        self.contains = 0  # numbers up to this one
+        self.time_ns = 0
 
 
 class BookRecovery:
@@ -113,10 +77,7 @@ class BookRecovery:
         self._unsynced = len(self._books)
         self._tracker = SequenceTracker[Message](reorder_window=options.reorder_window)
         self._buffer = ReplayBuffer(options.buffer_capacity)
-        self._recent: deque[BookDelta] = deque(maxlen=REMEMBERED)
-        self._stream_ns = 0  # the newest time among the stream's messages
-        self._newest_ns = 0  # the same, accepted snapshots included
-        self._anew_ns = 0  # answers of before this time belong to older numbers
+        self._times = Chronology(options.clock_tolerance_ns)
         self._held_since_ns = 0
         self._is_opened = False  # whether the escalation knows of the first wait
         self._escalation = Escalation(
@@ -161,7 +122,8 @@ class BookRecovery:
         book = self._books.pop(instrument, None)
         if book is not None and book.state is not BookState.SYNCED:
             self._unsynced -= 1
-            self._escalation.close(instrument)
+        self._escalation.forget(instrument)
+        self._settle([])
 
     def on_delta(self, delta: BookDelta) -> list[Output]:
         """Take one delta of the stream."""
@@ -204,20 +166,26 @@ class BookRecovery:
         return outputs + self._due(now_ns)
 
     def reset(self, now_ns: int) -> list[Output]:
-        """Start anew on a new connection or subscription: no number of before counts."""
+        """Start anew: call it when the connection or subscription is lost, and when replaced.
+
+        Every synced book is STALE; no number of before counts. Calling it again does no harm.
+        """
         outputs = self._lose_all(expected=self._expected(), received=0, now_ns=now_ns)
         self._buffer.clear()
-        self._recent.clear()
         self._tracker.reset()
-        self._anew_ns, self._stream_ns, self._newest_ns = self._newest_ns, 0, 0
+        self._times.reset()
         self._escalation.restart_link(now_ns, ask_at_ns=self._first_ask_ns(now_ns))
         return outputs
 
     def _arrive(self, first: int, message: Message) -> list[Output]:
         """Judge one message of the stream and do what follows."""
         tracker = self._tracker
-        if tracker.position is None and self._leaves_hole(first):
-            return self._gap([message], message.received_ns)
+        if tracker.position is None:
+            if self._belies_a_book(message):
+                self._begin_anew()
+                return self._gap([message], message.received_ns)
+            if self._leaves_hole(first):
+                return self._gap([message], message.received_ns)
         verdict, released = tracker.receive(first, message.sequence, message)
         if verdict is Verdict.NEXT:
             outputs: list[Output] = []
@@ -239,23 +207,33 @@ class BookRecovery:
 
     def _take(self, message: Message, outputs: list[Output]) -> None:
         """Pass on, or keep for replay, a message that follows without a hole."""
-        self._note_time(message)
+        self._times.note(message)
         if self._unsynced:
             self._keep(message)
         if isinstance(message, BookSnapshot):
             outputs += self._install(message)
             return
-        self._recent.append(message)
         book = self._books.get(message.instrument)
         if book is not None and book.state is BookState.SYNCED and message.sequence > book.contains:
             outputs.append(message)
 
+    def _belies_a_book(self, message: Message) -> bool:
+        """Whether a snapshot in use claims to contain a message that came after it."""
+        return any(
+            book.state is BookState.SYNCED
+            and book.contains >= message.sequence
+            and book.time_ns + self._options.clock_tolerance_ns < message.time_ns
+            for book in self._books.values()
+        )
+
     def _old(self, message: Message) -> list[Output]:
         """A number that was passed: a repeat, a late one, or the stream began again."""
-        if self._is_newer(message) and not self._is_repeat(message):
+        position = self._tracker.position
+        is_held = position is not None and message.sequence > position
+        if not is_held and self._times.is_newer(message):
             self._begin_anew()
             return self._gap([message], message.received_ns)
-        if not self._unsynced or self._buffer.has(message.sequence):
+        if is_held or not self._unsynced or self._buffer.has(message.sequence):
             self.statistics.duplicates += 1
             return []
         self._keep(message)  # late: it may fill the hole that a snapshot would leave
@@ -271,7 +249,7 @@ class BookRecovery:
         position = self._tracker.position
         is_forward = position is not None and first.sequence > position
         outputs: list[Output] = []
-        is_behind = first.time_ns + self._options.clock_tolerance_ns < self._stream_ns
+        is_behind = self._times.is_behind(first)
         is_whole = isinstance(first, BookSnapshot) and len(self._books) == 1 and not is_behind
         if not (is_forward and is_whole):
             # else a whole new book of the only instrument there is heals what it shows
@@ -279,12 +257,10 @@ class BookRecovery:
                 expected=self._expected(), received=_first(first), now_ns=now_ns
             )
         self._tracker.start_at(first.sequence)
-        self._note_time(first)
+        self._times.note(first)
         self._keep(first)
-        if isinstance(first, BookDelta):
-            self._recent.append(first)
-        elif not is_behind:  # ahead by number, behind by time: of before a new beginning
-            outputs += self._install(first)
+        if isinstance(first, BookSnapshot) and not is_behind:
+            outputs += self._install(first)  # else it is of before a new beginning
         for message in rest:
             outputs += self._arrive(_first(message), message)
         return outputs
@@ -294,22 +270,21 @@ class BookRecovery:
         self.statistics.bad_messages += 1
         position = self._tracker.position
         if position is not None and message.sequence <= position:
-            if not self._is_newer(message):
+            if not self._times.is_newer(message):
                 return []
             self._begin_anew()
         now_ns = message.received_ns
         outputs = self._lose_all(expected=self._expected(), received=first, now_ns=now_ns)
         self._tracker.start_at(message.sequence)
-        self._note_time(message)
+        self._times.note(message)
         return outputs + self._due(now_ns)
 
     def _begin_anew(self) -> None:
         """The stream's numbers began again: nothing of before counts."""
         self.statistics.restarts += 1
         self._buffer.clear()
-        self._recent.clear()
         self._tracker.give_up()
-        self._anew_ns = self._newest_ns + 1
+        self._times.begin_anew()
 
     def _lose_all(self, *, expected: int, received: int, now_ns: int) -> list[Output]:
         """Make every synced book STALE and ask for snapshots."""
@@ -347,17 +322,17 @@ class BookRecovery:
         """Whether an answer's time says that its number is one of before a new beginning."""
         if self._options.snapshots_in_stream:
             return False
-        latest_ns = snapshot.time_ns + self._options.clock_tolerance_ns
         position = self._tracker.position
         has_everything = position is not None and snapshot.sequence >= position
-        return latest_ns < self._anew_ns or (has_everything and latest_ns < self._stream_ns)
+        times = self._times
+        return times.is_of_before(snapshot) or (has_everything and times.is_behind(snapshot))
 
     def _sync(self, book: _Book, snapshot: BookSnapshot, replay: list[BookDelta]) -> list[Output]:
         """The book is true from here on."""
         outputs: list[Output] = [snapshot, *replay]
         was, book.state = book.state, BookState.SYNCED
-        book.contains = snapshot.sequence
-        self._newest_ns = max(self._newest_ns, snapshot.time_ns)
+        book.contains, book.time_ns = snapshot.sequence, snapshot.time_ns
+        self._times.note_in_use(snapshot)
         if was is not BookState.SYNCED:
             self._unsynced -= 1
             self._escalation.close(snapshot.instrument)
@@ -366,13 +341,18 @@ class BookRecovery:
             outputs.append(
                 Resynced(snapshot.instrument, self.stream, sequence, snapshot.received_ns)
             )
-        if not self._unsynced:
-            self._buffer.clear()
-            contained = min(book.contains for book in self._books.values())
-            if self._tracker.position is None or contained > self._tracker.position:
-                for message in self._tracker.start_at(contained):
-                    self._take(message, outputs)
+        self._settle(outputs)
         return outputs
+
+    def _settle(self, outputs: list[Output]) -> None:
+        """Once all books are true: nothing waits any more, and all may be ahead of the stream."""
+        if self._unsynced:
+            return
+        self._buffer.clear()
+        contained = min((book.contains for book in self._books.values()), default=0)
+        if contained > (self._tracker.position or 0):
+            for message in self._tracker.start_at(contained):
+                self._take(message, outputs)
 
     def _keep(self, message: Message) -> None:
         """Buffer a message for replay; a snapshot stands for its number alone."""
@@ -384,19 +364,6 @@ class BookRecovery:
             for instrument in self._books:
                 self._escalation.ask_again(instrument, message.received_ns)
         self.statistics.overflows += 1
-
-    def _note_time(self, message: Message) -> None:
-        self._stream_ns = max(self._stream_ns, message.time_ns)
-        self._newest_ns = max(self._newest_ns, message.time_ns)
-
-    def _is_newer(self, message: Message) -> bool:
-        return message.time_ns > self._newest_ns + self._options.clock_tolerance_ns
-
-    def _is_repeat(self, message: Message) -> bool:
-        """Whether a message of the same numbers and levels was taken lately."""
-        return isinstance(message, BookDelta) and any(
-            _content(seen) == _content(message) for seen in self._recent
-        )
 
     def _expected(self) -> int:
         """The number that should come next, for the record."""
@@ -420,10 +387,6 @@ class BookRecovery:
 
 def _first(message: Message) -> int:
     return message.first_sequence if isinstance(message, BookDelta) else message.sequence
-
-
-def _content(delta: BookDelta) -> tuple[object, ...]:
-    return delta.sequence, delta.first_sequence, delta.instrument, delta.bids, delta.asks
 
 
 def _number(sequence: int, time_ns: int, received_ns: int) -> BookDelta:

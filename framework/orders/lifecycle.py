@@ -186,8 +186,8 @@ class OrderFacts(msgspec.Struct, eq=False, gc=False):
         """Add one fact and tell whether it was news; never refuses.
 
         A fact that was known already changes nothing. The two facts of an ordinary order's life,
-        its acceptance and its first fill, take a short cut: 0.45 µs each instead of 0.95; it is
-        tested equal to the table.
+        its acceptance and one fill of all of it, take a short cut (0.3 and 0.5 µs instead of 0.9
+        and 1.2), tested equal to the table.
         """
         if self.is_plain and self.status is SUBMITTED and isinstance(fact, OrderAccepted):
             self.status = ACCEPTED
@@ -199,7 +199,11 @@ class OrderFacts(msgspec.Struct, eq=False, gc=False):
                 self.venue_order_ids = (fact.venue_order_id,)
                 self.venue_ids_ns[fact.venue_order_id] = fact.time_ns
             return True
-        if self.is_plain and isinstance(fact, OrderFilled) and fact.quantity <= self.quantity:
+        if (
+            self.is_plain
+            and isinstance(fact, OrderFilled)
+            and ZERO < fact.quantity <= self.quantity
+        ):
             self.is_plain = False
             quantity, price = fact.quantity, fact.price
             self.executions[fact.execution_id] = fact

@@ -293,7 +293,10 @@ class OrderDesk:
         self._record(SubmitOrder(order_id, account, intent, order.quantity, order.created_ns))
         self.registry.add(order)
         for fact in self.registry.take_external(order_id):
-            self._apply_to(order, fact)
+            if isinstance(fact, EXECUTIONS):
+                self._apply_execution(order, fact)
+            else:
+                self._apply_report(order, fact)
         self._changed(order)
         return order
 
@@ -313,8 +316,10 @@ class OrderDesk:
         self._record(fact)
         if order is None:
             self._keep_external(fact)
+        elif isinstance(fact, EXECUTIONS):
+            self._apply_execution(order, fact)
         else:
-            self._apply_to(order, fact)
+            self._apply_report(order, fact)
 
     def _submit(self, intent: OrderIntent, *, is_closing: bool) -> OrderState:
         known = self.registry.answer(intent)
@@ -331,44 +336,25 @@ class OrderDesk:
         line = self._lines.get((run, intent.instrument))
         if line is None or line.instrument is not instrument:
             line = self._open_line(run, instrument)
-        holding, working, quantity = line.holding, line.working, intent.quantity
-        price = self._price_of(intent.instrument, intent.price, intent.stop_price)
-        reason = malformed(intent, now_ns)
-        if reason is not None:
-            return self._deny(order_id, intent, instrument, reason, now_ns)
+        holding, working = line.holding, line.working
         if intent.bucket is not NO_BUCKET:
             holding = self.ledger.holding(line.account, run, instrument, intent.bucket)
-        is_alone = len(line.holdings) == 1
-        if not self.gate.approves(
+        price = self._price_of(intent.instrument, intent.price, intent.stop_price)
+        quantity = intent.quantity
+        if quantity is None or not self.gate.approves(
             intent,
             instrument,
             price,
-            position=holding.quantity if is_alone else self.ledger.net_quantity(run, instrument.id),
+            position=holding.quantity
+            if len(line.holdings) == 1
+            else self.ledger.net_quantity(run, instrument.id),
             open_quantity=working.open_buy if side is BUY else working.open_sell,
             now_ns=now_ns,
         ):
-            if quantity is None:
-                quantity = quantity_for(intent.quote_quantity, instrument, price)
-                if quantity is None:
-                    reason = f"quote quantity {intent.quote_quantity} does not make one lot"
-                    return self._deny(order_id, intent, instrument, reason, now_ns)
-            proposal = Proposal(
-                run,
-                instrument,
-                side,
-                intent.type,
-                quantity,
-                quantity,
-                quantity,
-                intent.price,
-                intent.stop_price,
-                intent.trail is not None,
-                intent.reduce_only,
-                is_closing,
-            )
-            verdict = self.gate.check(proposal, self._view(working, holding, price, now_ns))
+            verdict = self._judge(intent, line, holding, price, now_ns, is_closing=is_closing)
             if isinstance(verdict, Refused):
                 return self._deny(order_id, intent, instrument, verdict.reason, now_ns)
+            quantity = verdict
         order = OrderState(
             order_id,
             intent,
@@ -386,12 +372,49 @@ class OrderDesk:
         )
         self.registry.add(order)
         reduce_only = intent.reduce_only and self._shrinks_account(order)
-        self._request(
-            order, SubmitOrder(order_id, line.account, intent, quantity, now_ns, reduce_only)
-        )
+        command = SubmitOrder(order_id, line.account, intent, quantity, now_ns, reduce_only)
+        self._record(command)
+        if self._wants(Order, run):
+            self._emit(order.event())
+        self._send(command)
         if self.on_change is not None:
             self.on_change(run, intent.instrument)
         return order
+
+    def _judge(
+        self,
+        intent: OrderIntent,
+        line: Line,
+        holding: Holding,
+        price: Decimal | None,
+        now_ns: int,
+        *,
+        is_closing: bool,
+    ) -> Decimal | Refused:
+        """Run every check; return the quantity to send, or the refusal."""
+        instrument, quantity = line.instrument, intent.quantity
+        reason = malformed(intent, now_ns)
+        if reason is None and quantity is None:
+            quantity = quantity_for(intent.quote_quantity, instrument, price)
+            reason = f"quote quantity {intent.quote_quantity} does not make one lot"
+        if quantity is None or (reason is not None and intent.quantity is not None):
+            return Refused(reason or "", "malformed")
+        proposal = Proposal(
+            intent.run,
+            instrument,
+            intent.side,
+            intent.type,
+            quantity,
+            quantity,
+            quantity,
+            intent.price,
+            intent.stop_price,
+            intent.trail is not None,
+            intent.reduce_only,
+            is_closing,
+        )
+        verdict = self.gate.check(proposal, self._view(line.working, holding, price, now_ns))
+        return verdict if isinstance(verdict, Refused) else quantity
 
     def _open_line(self, run: str, instrument: Instrument) -> Line:
         """Gather what belongs to a run and instrument, again when its definition changed."""
@@ -455,35 +478,33 @@ class OrderDesk:
             what = f"{type(fact).__name__} about an order that nobody here sent"
             self._emit(OrderAnomaly(fact.order_id, EXTERNAL_RUN, "", "", what, fact.time_ns))
 
-    def _apply_to(self, order: OrderState, fact: OrderFact) -> None:
+    def _apply_report(self, order: OrderState, fact: OrderFact) -> None:
         facts = order.facts
-        if isinstance(fact, EXECUTIONS):
-            known = facts.executions.get(fact.execution_id)
-            if facts.apply(fact):
-                self._book(order, known, fact)
-        else:
-            was_closed = facts.is_closed
-            if facts.apply(fact):
-                has_changed = facts.is_closed is not was_closed
-                if order.pending is not None or facts.replaced is not None:
-                    if facts.modify_state is NONE:
-                        order.pending = None
-                    has_changed = True
-                if has_changed:
-                    has_changed = self.registry.track(order)
-                if self._wants(Order, order.intent.run):
-                    self._emit(order.event())
-                if has_changed:
-                    self._changed(order)
+        was_closed = facts.is_closed
+        if facts.apply(fact):
+            has_changed = facts.is_closed is not was_closed
+            if order.pending is not None or facts.replaced is not None:
+                if facts.modify_state is NONE:
+                    order.pending = None
+                has_changed = True
+            if has_changed:
+                has_changed = self.registry.track(order)
+            if self._wants(Order, order.intent.run):
+                self._emit(order.event())
+            if has_changed:
+                self._changed(order)
         if facts.anomalies is not None:
             self._tell_anomalies(order, fact.time_ns)
 
-    def _book(self, order: OrderState, known: Execution | None, fact: Execution) -> None:
+    def _apply_execution(self, order: OrderState, fact: Execution) -> None:
         """Carry an execution, or what a correction made of it, into the ledger and tell of it."""
-        holding = order.holding
-        if holding is None:
-            holding = self._holding(order)
-        ledger, is_buy = self.ledger, order.is_buy
+        facts, ledger, is_buy = order.facts, self.ledger, order.is_buy
+        known = facts.executions.get(fact.execution_id)
+        if not facts.apply(fact):
+            if facts.anomalies is not None:
+                self._tell_anomalies(order, fact.time_ns)
+            return
+        holding = order.holding or self._holding(order)
         self.registry.track(order)
         if known is not None:
             ledger.unbook(
@@ -508,6 +529,8 @@ class OrderDesk:
             emit(holding.event(time_ns))
         if wants(Account, run):
             emit(ledger.account_event(holding.account, time_ns, order.reserved_cash))
+        if facts.anomalies is not None:
+            self._tell_anomalies(order, time_ns)
         if self.on_change is not None:
             self.on_change(run, order.intent.instrument)
 

@@ -59,19 +59,42 @@ class Purse(msgspec.Struct, eq=False, gc=False):
     booked: dict[str, Decimal] = {}
 
 
-class Holding(msgspec.Struct, eq=False, gc=False):
+class Holding:
     """One position as it stands; changed only by the ledger."""
 
-    account: str
-    run: str
-    instrument: Instrument
-    bucket: Bucket
-    purse: Purse
-    account_purse: Purse
-    is_paid_in_full: bool
-    quantity: Decimal = ZERO
-    cost: Decimal = ZERO
-    realised: Decimal = ZERO
+    __slots__ = (
+        "account",
+        "account_purse",
+        "bucket",
+        "cost",
+        "instrument",
+        "is_paid_in_full",
+        "purse",
+        "quantity",
+        "realised",
+        "run",
+    )
+
+    def __init__(
+        self,
+        account: str,
+        run: str,
+        instrument: Instrument,
+        bucket: Bucket,
+        *,
+        purse: Purse,
+        account_purse: Purse,
+    ) -> None:
+        self.account = account
+        self.run = run
+        self.instrument = instrument
+        self.bucket = bucket
+        self.purse = purse
+        self.account_purse = account_purse
+        self.is_paid_in_full = is_paid_in_full(instrument)
+        self.quantity = ZERO
+        self.cost = ZERO
+        self.realised = ZERO
 
     def event(self, time_ns: int) -> Position:
         """Return the position as an event."""
@@ -119,9 +142,8 @@ class Ledger:
                 run,
                 instrument,
                 bucket,
-                self._purse(account, run),
-                self._account_purse(account),
-                is_paid_in_full(instrument),
+                purse=self._purse(account, run),
+                account_purse=self._account_purse(account),
             )
             self._by_run.setdefault((run, instrument.id), []).append(holding)
         return holding
@@ -352,16 +374,16 @@ def _close(holding: Holding, signed: Decimal, value: Decimal, price: Decimal) ->
     held, cost = holding.quantity, holding.cost
     left = add(held, signed)
     if not left:
-        released, opened = cost, ZERO
+        realised = negate(add(value, cost))
+        holding.quantity = holding.cost = ZERO
     elif (left > ZERO) is (held > ZERO):
-        released, opened = _share(cost, signed, held), ZERO
+        released = _share(cost, signed, held)
+        realised = negate(add(value, released))
+        holding.quantity, holding.cost = left, subtract(cost, released)
     else:
-        released = cost
         opened = holding.instrument.notional(price, left)  # dividing `value` would round
-    proceeds = subtract(opened, value)
-    realised = subtract(proceeds, released)
-    holding.quantity = left
-    holding.cost = add(subtract(cost, released), opened)
+        realised = subtract(subtract(opened, value), cost)
+        holding.quantity, holding.cost = left, opened
     holding.realised = add(holding.realised, realised)
     return realised
 

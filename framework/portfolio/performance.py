@@ -3,9 +3,10 @@
 Returns are taken over one fixed interval, anchored at the curve's first sample: a day if the
 curve spans at least ten of them, else an hour, a minute, a second by the same rule. At each
 mark the newest sample holds; the part of an interval that is left at the end counts for the
-total return only. A year is 365.25 days of 24 hours, in every market, and the risk-free rate
-is zero. A number that does not exist (no trades, no variance, nothing to annualise) is None,
-never NaN or infinite.
+total return only. A curve with fewer samples than intervals has no returns: most would be zero,
+and risk would look small because nobody looked. A year is 365.25 days of 24 hours, in every
+market, and the risk-free rate is zero. A number that does not exist (no trades, no variance,
+nothing to annualise) is None, never NaN or infinite.
 """
 
 from bisect import bisect_right
@@ -36,6 +37,7 @@ class TradeSummary(msgspec.Struct, frozen=True):
         gross_profit, gross_loss: Σ net of the wins, and −Σ net of the losses: both ≥ 0.
         fees: of all fills, those of positions still open included; positive is paid.
         traded: Σ quantity × price × multiplier of all fills.
+        open_count: positions that have not returned to flat; only `fees` and `traded` know them.
         is_mixed: several currencies were added up as if they were one.
     """
 
@@ -46,6 +48,7 @@ class TradeSummary(msgspec.Struct, frozen=True):
     gross_loss: Decimal = ZERO
     fees: Decimal = ZERO
     traded: Decimal = ZERO
+    open_count: int = 0
     is_mixed: bool = False
 
 
@@ -64,13 +67,14 @@ class Performance(msgspec.Struct, frozen=True):
         max_drawdown_s: longest time from a peak until it was reached again, or until the end.
         exposure: time with an open position ÷ span, fraction.
         turnover: traded ÷ time-weighted mean equity, a plain number for the whole run.
-        trades: round trips from flat to flat.
+        trades: round trips from flat to flat; `open_trades` more have not ended, and what they
+            earned so far is in the returns but in none of the trade statistics.
         win_rate: wins ÷ trades, fraction, net of fees.
         profit_factor: gross profit ÷ gross loss, net of fees. None without a loss.
         average_trade: mean net result of a round trip. None where currencies are mixed, as are
             profit factor and turnover.
         fees: paid over all fills.
-        interval_s: what one return is taken over; None when the curve is too short for any.
+        interval_s: what one return is taken over; None when the curve is too short or too sparse.
         returns: how many of them there are.
     """
 
@@ -84,6 +88,7 @@ class Performance(msgspec.Struct, frozen=True):
     exposure: float | None = None
     turnover: float | None = None
     trades: int = 0
+    open_trades: int = 0
     win_rate: float | None = None
     profit_factor: float | None = None
     average_trade: float | None = None
@@ -94,7 +99,7 @@ class Performance(msgspec.Struct, frozen=True):
 
 def measure(curve: EquityCurve, trades: TradeSummary) -> Performance:
     """Return the statistics of a run; an empty curve gives the defaults."""
-    interval_s = sampling_interval_s(curve.span_ns)
+    interval_s = sampling_interval_s(curve)
     returns = interval_returns(curve, interval_s) if interval_s is not None else []
     per_year = YEAR_S / interval_s if interval_s is not None else 0.0
     span_ns = curve.span_ns
@@ -109,6 +114,7 @@ def measure(curve: EquityCurve, trades: TradeSummary) -> Performance:
         exposure=curve.in_market_ns / span_ns if span_ns else None,
         turnover=None if trades.is_mixed else ratio(float(trades.traded), mean_equity(curve)),
         trades=trades.count,
+        open_trades=trades.open_count,
         win_rate=trades.wins / trades.count if trades.count else None,
         profit_factor=profit_factor(trades),
         average_trade=average_trade(trades),
@@ -118,11 +124,16 @@ def measure(curve: EquityCurve, trades: TradeSummary) -> Performance:
     )
 
 
-def sampling_interval_s(span_ns: int) -> int | None:
-    """Return the longest of `INTERVALS_S` that fits `MINIMUM_INTERVALS` times into the span."""
+def sampling_interval_s(curve: EquityCurve) -> int | None:
+    """Return the longest of `INTERVALS_S` that fits `MINIMUM_INTERVALS` times into the span.
+
+    None if there is none, or if the curve has fewer samples than intervals.
+    """
+    span_ns = curve.span_ns
     for interval_s in INTERVALS_S:
-        if span_ns >= MINIMUM_INTERVALS * interval_s * NS_PER_S:
-            return interval_s
+        intervals = span_ns // (interval_s * NS_PER_S)
+        if intervals >= MINIMUM_INTERVALS:
+            return interval_s if len(curve) > intervals else None
     return None
 
 

@@ -24,6 +24,7 @@ from framework.risk.limits import (
     Proposal,
     View,
     is_plain_price,
+    malformed,
 )
 
 
@@ -147,6 +148,7 @@ class Gate:
             or self._paused
             or quantity.__class__ is not Decimal
             or instrument.kind is INDEX
+            or malformed(intent, now_ns) is not None
         ):
             return False
         try:

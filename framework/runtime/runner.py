@@ -22,7 +22,7 @@ import anyio.abc
 import structlog
 
 from framework.bus.subscriber import Handler
-from framework.clock.clock import LiveClock, VirtualClock
+from framework.clock.clock import LiveClock, LoopClock, VirtualClock
 from framework.clock.watchdog import Watchdog
 from framework.engine.driver import Driver
 from framework.engine.engine import Engine
@@ -37,6 +37,7 @@ from framework.store.memory import MemoryLog
 log = structlog.get_logger("runtime")
 
 FAREWELL_S = 5.0  # how long strategies and venues have to finish at a stop
+FAREWELL_ROUNDS = 1_000  # the same on a simulated loop, whose time stands still meanwhile
 TURN = 256  # recorded events per turn of a real loop
 MEMORY_LOG_ENTRIES = 1_000_000  # of a live or paper session without a journal
 
@@ -131,7 +132,7 @@ class Runtime:
         seed = self.settings.seed
         if isinstance(loop, SimulatedLoop):
             clock: Any = (
-                VirtualClock()
+                LoopClock(loop)
                 if self.is_recorded
                 else LiveClock(wall_ns=lambda: loop.now_ns, monotonic_ns=lambda: loop.now_ns)
             )
@@ -149,7 +150,7 @@ class Runtime:
         if isinstance(clock, LiveClock):
             clock.start()
             self._stack.callback(clock.stop)
-        elif isinstance(clock, VirtualClock):
+        elif isinstance(clock, (VirtualClock, LoopClock)):
             self._prepare_driver(clock)
         tasks.start_soon(partial(self._guard, engine.bus.run), name="bus")
         await _until(lambda: all(not run.subscriber.is_busy for run in system.runs))
@@ -172,7 +173,7 @@ class Runtime:
         elif not isinstance(asyncio.get_running_loop(), SimulatedLoop):
             self._start_watchdog()
 
-    def _prepare_driver(self, clock: VirtualClock) -> None:
+    def _prepare_driver(self, clock: VirtualClock | LoopClock) -> None:
         loop = asyncio.get_running_loop()
         events = self.system.recorded()
         self.driver = Driver(
@@ -385,6 +386,11 @@ async def _settled(system: System) -> None:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
+    if isinstance(asyncio.get_running_loop(), SimulatedLoop):
+        for _ in range(FAREWELL_ROUNDS):  # virtual time must not move before or after the data
+            if condition():
+                return
+            await anyio.lowlevel.checkpoint()
     with anyio.move_on_after(FAREWELL_S):
         while not condition():  # noqa: ASYNC110 - of many subscribers, with a deadline
             await anyio.sleep(0.001)

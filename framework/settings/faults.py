@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -62,9 +63,13 @@ def value_fault(reason: str, expected: Any) -> str:
 def culprit(steps: str, values: Any, message: str, convert: Callable[[Any], Any]) -> Path:
     """Return the path that `steps` (`.field`, `[0]`, `[...]`) stands for.
 
-    The decoder does not say which entry of a mapping is wrong (`[...]`): keep one entry at a
-    time, and the one that still gives the same message is it.
+    The decoder does not say which entry of a mapping is wrong (`[...]`), only that the first
+    wrong one gave `message`: halve the mapping until the entry is alone.
     """
+
+    def fails_with(path: Path, entries: dict[str, Any]) -> bool:
+        return failure_of(convert, with_value_at(values, path, entries)) == message
+
     path: Path = ()
     for match in _STEP.finditer(steps):
         name, index, unnamed = match.groups()
@@ -72,13 +77,14 @@ def culprit(steps: str, values: Any, message: str, convert: Callable[[Any], Any]
             path = (*path, name if name is not None else int(index))
             continue
         entries = value_at(values, path)
-        for entry in entries if isinstance(entries, Mapping) else ():
-            reduced = with_value_at(values, path, {entry: entries[entry]})
-            if failure_of(convert, reduced) == message:
-                values, path = reduced, (*path, entry)
-                break
-        else:
+        left = dict(entries) if isinstance(entries, Mapping) else {}
+        while len(left) > 1:
+            first = dict(islice(left.items(), len(left) // 2))
+            rest = dict(islice(left.items(), len(first), None))
+            left = first if fails_with(path, first) else rest
+        if not left or not fails_with(path, left):
             return path
+        values, path = with_value_at(values, path, left), (*path, *left)
     return path
 
 

@@ -194,11 +194,9 @@ class InstrumentMatching:
         order.place = self._executions.next_place()
         order.is_fresh = True
         is_standing = self.offers.is_standing
-        if order.post_only and (is_standing or price is not None):
-            takes = self.would_take(order) if price is None else self.reaches(order, price)
-            if takes:
-                self.end(order, WOULD_TAKE)
-                return
+        if order.post_only and self._would_take_at(order, None if is_standing else price):
+            self.end(order, WOULD_TAKE)
+            return
         if is_standing:
             self._take_standing(order)
         elif price is None:
@@ -214,16 +212,21 @@ class InstrumentMatching:
         self.resting.remove(order)
         self._executions.ended(order, kind, reason)
 
+    def _would_take_at(self, order: VenueOrder, price: float | None) -> bool:
+        return self.would_take(order) if price is None else self.reaches(order, price)
+
     def _trigger_all(self, stops: list[VenueOrder], price: float | None) -> None:
         for order in stops:
-            if order.is_open:  # not ended by the fill of an earlier one
+            if order.is_open:
                 self.trigger(order, price)
 
     def _match_standing(self) -> None:
         resting, offers = self.resting, self.offers
         has_fresh = bool(resting.waiting)
         for order in resting.admit(_FOR_EVER):
-            self._take_standing(order)
+            if order.is_open:  # not ended by an earlier fill: nothing left to reduce
+                resting.remove(order)
+                self._take_standing(order)
         if self._fills.tracks_queue:
             shrink_queues(resting, offers)
         for shelf in (resting.buys, resting.sells):
@@ -232,7 +235,7 @@ class InstrumentMatching:
                 is_reached = best is not None and _is_within(order, best)
                 if not is_reached and not has_fresh:
                     break
-                if not order.is_open:  # ended by an earlier fill: nothing left to reduce
+                if not order.is_open:
                     continue
                 if order.is_fresh and not order.post_only:
                     self._take_standing(order)
@@ -249,13 +252,15 @@ class InstrumentMatching:
         A limit that rested fills at its own price, or at `price` where that `improves` it: a
         gap between two candles.
         """
-        for order in markets:
-            self._take_point(order, price)
         resting = self.resting
+        for order in markets:
+            if order.is_open:  # not ended by an earlier fill: nothing left to reduce
+                resting.remove(order)
+                self._take_point(order, price)
         if not (resting.buys or resting.sells):
             return
         for order in (*resting.buys, *resting.sells):
-            if not order.is_open:  # ended by an earlier fill: nothing left to reduce
+            if not order.is_open:
                 continue
             is_reached = self.reaches(order, price)
             if not is_reached and order.is_fresh:

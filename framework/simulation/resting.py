@@ -19,6 +19,7 @@ from framework.model.orders import OrderType, Side, TimeInForce, TriggerBy
 INFINITY = float("inf")
 
 _MARK = TriggerBy.MARK
+_MARKET, _LIMIT_ORDER = OrderType.MARKET, OrderType.LIMIT
 _NOWHERE, _WAITING, _LIMIT, _STOP = range(4)
 _by_rank = attrgetter("rank")
 
@@ -161,18 +162,19 @@ class RestingOrders:
         return orders
 
     def admit(self, until_ns: int) -> list[VenueOrder]:
-        """Put waiting orders that arrived by `until_ns` on their shelves.
+        """Put waiting limit and stop orders that arrived by `until_ns` on their shelves.
 
-        Returns the market orders among them, which have no shelf, in order of arrival.
+        Returns the market orders among them, in order of arrival: each waits until its turn.
         """
         markets: list[VenueOrder] = []
         for order in self.waiting[:]:
             if order.arrived_ns > until_ns:
                 continue
-            self.remove(order)
-            if order.kind is OrderType.MARKET:
+            if order.kind is _MARKET:
                 markets.append(order)
-            elif order.kind is OrderType.LIMIT:
+                continue
+            self.remove(order)
+            if order.kind is _LIMIT_ORDER:
                 self.add_limit(order)
             else:
                 self.add_stop(order)

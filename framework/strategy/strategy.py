@@ -6,7 +6,6 @@ from random import Random
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
-import structlog
 
 from framework.interfaces import BookView
 from framework.model.account import Account, CashBooked, Position, Settled
@@ -92,7 +91,7 @@ class Strategy:
     def __init__(self, settings: Any, context: StrategyContext) -> None:
         self.settings = settings
         self.context = context
-        self.log = structlog.get_logger("strategy").bind(run=context.run)
+        self._log: Any = None
 
     # -- handlers ----------------------------------------------------------------------------
 
@@ -346,6 +345,15 @@ class Strategy:
     def account(self) -> Account:
         """Return the balances of this run's account."""
         return self.context.account()
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger bound to this run."""
+        if self._log is None:
+            import structlog  # a tenth of a second to import, which not every program needs
+
+            self._log = structlog.get_logger("strategy").bind(run=self.context.run)
+        return self._log
 
     # -- time and the world outside ------------------------------------------------------------
 

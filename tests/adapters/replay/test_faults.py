@@ -9,6 +9,7 @@ import pytest
 from adapters.replay import scan
 from adapters.replay.feed import ReplayFeed
 from framework.errors import ConfigError, DataError
+from framework.model.events import Event
 from tests.adapters.replay.files import (
     CANDLES,
     MINUTE_NS,
@@ -55,11 +56,10 @@ OTHER_LINE = "2024-01-01 00:01:00,11,13,10,12,6"
 
 def outcome(feed: ReplayFeed) -> tuple[int, DataError]:
     """Return how many events came before the error, and the error."""
-    count = 0
+    events: list[Event] = []
     with pytest.raises(DataError) as caught:
-        for _ in feed.scan():
-            count += 1
-    return count, caught.value
+        events.extend(feed.scan())
+    return len(events), caught.value
 
 
 @pytest.mark.parametrize(("row", "reason"), CANDLE_FAULTS)
@@ -85,7 +85,7 @@ def test_a_faulty_row_is_skipped_and_counted_on_request(
 
     assert closes == [START_NS + MINUTE_NS, START_NS + 3 * MINUTE_NS]
     assert list(feed.skipped.values()) == [1]
-    assert list(feed.skipped)[0].startswith(reason)
+    assert next(iter(feed.skipped)).startswith(reason)
     assert list(feed.scan())
     assert sum(feed.skipped.values()) == 1, "each scan counts anew"
 
@@ -174,7 +174,7 @@ def test_damaged_gzip_is_an_error(tmp_path: Path) -> None:
     packed = bytearray(gzip.compress(CANDLES.encode()))
     packed[-6] ^= 0xFF
     path.write_bytes(bytes(packed))
-    with pytest.raises(DataError, match="damaged|truncated"):
+    with pytest.raises(DataError, match=r"damaged|truncated"):
         list(candles_feed(str(path)).scan())
 
     path.write_bytes(b"no gzip at all")
@@ -209,7 +209,7 @@ def test_a_header_that_does_not_fit_is_refused_before_the_start(
 
 @pytest.mark.parametrize("name", ["missing.csv", "missing-*.csv", "missing.parquet", "m.jsonl"])
 def test_a_missing_file_is_refused_before_the_start(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match="no such file|no file matches") as caught:
+    with pytest.raises(DataError, match=r"no such file|no file matches") as caught:
         feed_of({"files": str(tmp_path / name), "kind": "book", "instrument": "X"})
 
     assert caught.value.file == str(tmp_path / name)

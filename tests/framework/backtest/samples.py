@@ -19,7 +19,9 @@ RESULT = BacktestResult(
     currency="USD",
     initial_equity=Decimal(10_000),
     final_equity=Decimal("10250.000000000000000001"),
-    performance=Performance(total_return=0.025, trades=5, win_rate=0.4, fees=Decimal(10)),
+    performance=Performance(
+        total_return=0.025, trades=5, open_trades=1, win_rate=0.4, fees=Decimal(10)
+    ),
     first_ns=START_NS,
     last_ns=START_NS + 30 * 86_400 * S,
     events=1_000,

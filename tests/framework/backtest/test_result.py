@@ -63,6 +63,7 @@ def test_the_summary_says_what_happened() -> None:
         "Sharpe ratio       –",
         "cross              net 250.00 USD = realised 260.00 + unrealised 0.00 − fees 10.00",
         "cross/quotes       900 of 1,000 delivered, 100 dropped, 0 conflated, 0 discarded",
+        "Round trips        5 (1 not ended)",
         "fill model         touch",
         "! three candles are missing",
     ):

@@ -129,7 +129,7 @@ def test_runs_instruments_and_buckets_are_kept_apart() -> None:
     builder.on_fill(fill_of("sell", "1", "11", instrument="mock:Y"))
     builder.on_fill(fill_of("sell", "1", "11", bucket=Bucket("margin")))
 
-    assert builder.open_count == 4
+    assert builder.open_count == builder.summary().open_count == 4
     assert not builder.trades
 
 

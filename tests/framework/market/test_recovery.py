@@ -8,7 +8,8 @@ import pytest
 
 from framework.market.escalation import Alert, Deadlines, Reconnect, RequestSnapshot, Resubscribe
 from framework.market.fast_book import FastOrderBook
-from framework.market.recovery import BookRecovery, BookState, Output, RecoveryOptions
+from framework.market.recovery import BookRecovery, BookState, Output
+from framework.market.recovery_options import RecoveryOptions
 from framework.model.events import GapDetected, Resynced
 from framework.model.market_data import BookDelta, BookSnapshot, Level
 from tests.framework.market.true_venue import Arrival, Faults, TrueVenue

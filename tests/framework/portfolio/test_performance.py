@@ -30,6 +30,7 @@ TRADES = TradeSummary(
     gross_loss=Decimal("10"),
     fees=Decimal("1.5"),
     traded=Decimal("5000"),
+    open_count=2,
 )
 
 
@@ -77,6 +78,7 @@ def test_a_worked_example() -> None:
     assert measured.sharpe == pytest.approx(0.0)
     assert measured.turnover == pytest.approx(5000 / ((100 + 110 + 99 * 8) / 10))
     assert measured.trades == 4
+    assert measured.open_trades == 2
     assert measured.win_rate == 0.75
     assert measured.profit_factor == 3.0
     assert measured.average_trade == 5.0
@@ -99,7 +101,22 @@ def test_a_worked_example() -> None:
 def test_the_interval_is_the_longest_that_fits_ten_times(
     span_s: int, interval_s: int | None
 ) -> None:
-    assert sampling_interval_s(span_s * S) == interval_s
+    curve = EquityCurve()
+    for sample in range(1_001):
+        curve.sample(START_NS + sample * span_s * S // 1_000, 100.0)
+
+    assert sampling_interval_s(curve) == interval_s
+
+
+def test_a_curve_with_fewer_samples_than_intervals_has_no_returns() -> None:
+    hourly = [100.0 + hour % 3 for hour in range(7)]
+
+    measured = measure(curve_of(hourly, 3_600), TradeSummary())
+
+    assert measured.interval_s is None
+    assert measured.sharpe is None
+    assert measured.returns == 0
+    assert measure(curve_of(hourly * 2, 3_600), TradeSummary()).interval_s == 3_600
 
 
 def test_between_samples_the_newest_holds_and_a_started_interval_is_left_out() -> None:

@@ -95,6 +95,16 @@ def test_a_mistake_is_named_by_its_key(value: dict[str, Any], expected: str) -> 
     assert error_of(value).startswith(expected)
 
 
+@pytest.mark.parametrize("wrong", [0, 1, 4_999, 9_999])
+def test_the_wrong_entry_of_a_large_mapping_is_found_quickly(wrong: int) -> None:
+    entries = {f"n{number}": LEG for number in range(10_000)}
+    entries[f"n{wrong}"] = {}
+
+    message = error_of({"legs": [LEG], "by_name": {"a": {"b": LEG}, "c": entries}})
+
+    assert message == f"settings.by_name.c.n{wrong}.instrument: the key is missing"
+
+
 def test_hostile_keys_stay_on_one_line() -> None:
     message = error_of({"legs": [LEG], "a\nb` - at `$.legs[9].\x1b[31m": 1})
 
