@@ -25,6 +25,7 @@ WITHIN_A_LINE = {  # one way
     "market": {"interfaces"},
     "orders": {"risk", "portfolio"},
     "engine": {"strategy"},
+    "backtest": {"runtime"},
     "server": {"engine"},
     "__main__": {"cli"},
 }

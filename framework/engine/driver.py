@@ -18,10 +18,9 @@ from framework.clock.timers import NEVER_NS
 from framework.engine.outputs import Outputs
 from framework.errors import DataError
 from framework.model.events import Event
-from framework.model.market_data import BookDelta, BookSnapshot, Quote, Trade
+from framework.model.market_data import BookDelta, BookSnapshot, Candle, Quote, Trade
 
-
-BY_INSTRUMENT = frozenset({Quote, Trade, BookDelta, BookSnapshot})
+BY_INSTRUMENT = frozenset({Quote, Trade, Candle, BookDelta, BookSnapshot})
 
 
 class VirtualLoop(Protocol):
@@ -156,8 +155,8 @@ class Driver:
         events: Iterator[Any] = self._events if held is None else chain((held,), self._events)
         if count is not None:
             events = islice(events, count)
-        kind: Any = None  # of the last event, where its instrument alone names its route
-        name = ""
+        kind: Any = None  # of the last event: most have the same route as the one before
+        name = interval = ""
         route = Route(())
         fed = 0
         try:
@@ -170,11 +169,15 @@ class Driver:
                         raise DataError(f"not in time order: {event} after {now_ns}")
                     now_ns = now.now_ns = time_ns
                 fed += 1
-                if event.__class__ is not kind or event.instrument is not name:
+                if (
+                    event.__class__ is not kind
+                    or event.instrument is not name
+                    or (kind is Candle and event.interval is not interval)
+                ):
                     route = bus.route_of(event)
-                    # A candle's interval is part of its route: those are looked up each time.
                     kind = event.__class__ if event.__class__ in BY_INSTRUMENT else None
                     name = event.instrument if kind is not None else ""
+                    interval = event.interval if kind is Candle else ""
                 if route.direct is None or (
                     route.step is not None and not bus.step_alone(event, route)
                 ):

@@ -251,11 +251,11 @@ class RunContext:
 
     def position(self, instrument: str) -> PositionView:
         """Return this run's view of an instrument; cached until it changes."""
-        view = self._views.get(instrument)
-        if view is None:
-            view = self._engine.desk.position_view(self.run, instrument)
-            self._views[instrument] = view
-        return view
+        try:
+            return self._views[instrument]
+        except KeyError:
+            view = self._views[instrument] = self._engine.desk.position_view(self.run, instrument)
+            return view
 
     def _forget_view(self, run: str, instrument: str) -> None:
         if run == self.run:

@@ -265,8 +265,10 @@ class OrderRegistry:
         closed = self.lookup_closed(intent.run, intent.key)
         return None if closed is None else self._recall(closed, intent)
 
-    def add(self, order: OrderState) -> None:
+    def add(self, order: OrderState, notional: Decimal | None = None) -> None:
         """Take a new order in; from now on it counts in the sums of its run and instrument.
+
+        `notional` is its quantity × valuation × multiplier where the caller knows it already.
 
         Raises:
             InvariantBroken: the id is taken (two keys with one hash, or a bug).
@@ -276,23 +278,20 @@ class OrderRegistry:
             raise InvariantBroken(f"order id {order_id} is taken")
         self.orders[order_id] = order
         self._by_key[intent.run, intent.key] = order
-        facts = order.facts
-        if working.orders or facts.is_closed or facts.executions or order.valuation is None:
-            if not facts.is_closed:
+        if notional is None or working.orders:
+            if not order.facts.is_closed:
                 self.track(order)
             return
-        # The usual case, without the arithmetic of `track`: the only open order, not filled.
+        # The usual case, without the arithmetic of `track`: the only open order.
         working.orders[order_id] = order
-        order.open_quantity = facts.quantity
-        order.reserved = working.reserved = order.instrument.notional(
-            order.valuation, facts.quantity
-        )
+        quantity = order.open_quantity = order.facts.quantity
+        order.reserved = working.reserved = notional
         if order.is_buy:
-            working.open_buy = facts.quantity
+            working.open_buy = quantity
             if order.is_paid_in_full:
-                _reserve_cash(order, order.reserved, ZERO)
+                _reserve_cash(order, notional, ZERO)
         else:
-            working.open_sell = facts.quantity
+            working.open_sell = quantity
 
     def working(self, run: str, instrument: str) -> WorkingOrders:
         """Return the open orders of a run in an instrument: live, changed with every step."""
@@ -470,8 +469,12 @@ def _reserve_cash(order: OrderState, reserved: Decimal, before: Decimal) -> None
 
 
 def highest(*prices: Decimal | None) -> Decimal | None:
-    """Return the highest by amount of the prices that are known, as a positive number."""
-    known = [absolute(price) for price in prices if price is not None]
+    """Return the highest by amount of the prices that are known and finite, as a positive one."""
+    known = [
+        absolute(price)
+        for price in prices
+        if price.__class__ is Decimal and price is not None and price.is_finite()
+    ]
     return max(known) if known else None
 
 

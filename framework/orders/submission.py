@@ -123,6 +123,22 @@ class OrderDesk:
         """
         return self._submit(intent, is_closing=False)
 
+    def deny(self, intent: OrderIntent, reason: str) -> OrderState:
+        """Answer an intent with a DENIED order for a reason found before the desk was asked.
+
+        Raises:
+            KeyConflict: the run has used this key for an order of other content.
+        """
+        known = self.registry.answer(intent)
+        if known is not None:
+            return known
+        try:
+            instrument = self._instrument(intent.instrument)
+        except UnknownInstrument:
+            instrument = Instrument(intent.instrument)
+        order_id = self._ids.order_id(intent.run, intent.key)
+        return self._deny(order_id, intent, instrument, reason, self._clock.now_ns)
+
     def cancel(self, order_id: str) -> str | None:
         """Take an order back: None when the request is on its way, else why it makes no sense."""
         order = self.registry.get(order_id)
@@ -208,6 +224,14 @@ class OrderDesk:
         for order in orders:
             self.cancel(order.order_id)
         return orders
+
+    def cancel_entries(self, run: str, instrument: str | None = None) -> list[OrderState]:
+        """Take back a run's open orders that are not reduce-only; return them."""
+        orders = self.registry.open_orders(run, instrument)
+        entries = [order for order in orders if not order.reduce_only]
+        for order in entries:
+            self.cancel(order.order_id)
+        return entries
 
     def close(self, run: str, instrument: str, bucket: Bucket = NO_BUCKET) -> OrderState | None:
         """Cancel the run's working entries and send one reducing order for what it holds.
@@ -341,7 +365,7 @@ class OrderDesk:
             holding = self.ledger.holding(line.account, run, instrument, intent.bucket)
         price = self._price_of(intent.instrument, intent.price, intent.stop_price)
         quantity = intent.quantity
-        if quantity is None or not self.gate.approves(
+        notional = self.gate.approve_plain(
             intent,
             instrument,
             price,
@@ -350,7 +374,8 @@ class OrderDesk:
             else self.ledger.net_quantity(run, instrument.id),
             open_quantity=working.open_buy if side is BUY else working.open_sell,
             now_ns=now_ns,
-        ):
+        )
+        if quantity is None or notional is None:
             verdict = self._judge(intent, line, holding, price, now_ns, is_closing=is_closing)
             if isinstance(verdict, Refused):
                 return self._deny(order_id, intent, instrument, verdict.reason, now_ns)
@@ -370,7 +395,7 @@ class OrderDesk:
             price,
             holding=holding,
         )
-        self.registry.add(order)
+        self.registry.add(order, notional)
         reduce_only = intent.reduce_only and self._shrinks_account(order)
         command = SubmitOrder(order_id, line.account, intent, quantity, now_ns, reduce_only)
         self._record(command)
@@ -498,25 +523,38 @@ class OrderDesk:
 
     def _apply_execution(self, order: OrderState, fact: Execution) -> None:
         """Carry an execution, or what a correction made of it, into the ledger and tell of it."""
-        facts, ledger, is_buy = order.facts, self.ledger, order.is_buy
+        facts = order.facts
         known = facts.executions.get(fact.execution_id)
-        if not facts.apply(fact):
-            if facts.anomalies is not None:
-                self._tell_anomalies(order, fact.time_ns)
-            return
-        holding = order.holding or self._holding(order)
-        self.registry.track(order)
-        if known is not None:
-            ledger.unbook(
+        if facts.apply(fact):
+            holding = order.holding or self._holding(order)
+            self.registry.track(order)
+            if known is not None:
+                self.ledger.unbook(
+                    holding,
+                    is_buy=order.is_buy,
+                    quantity=known.quantity,
+                    price=known.price,
+                    fees=known.fees,
+                )
+            realised = self.ledger.book(
                 holding,
-                is_buy=is_buy,
-                quantity=known.quantity,
-                price=known.price,
-                fees=known.fees,
+                is_buy=order.is_buy,
+                quantity=fact.quantity,
+                price=fact.price,
+                fees=fact.fees,
             )
-        realised = ledger.book(
-            holding, is_buy=is_buy, quantity=fact.quantity, price=fact.price, fees=fact.fees
-        )
+            self._tell_execution(order, holding, known, fact, realised)
+        if facts.anomalies is not None:
+            self._tell_anomalies(order, fact.time_ns)
+
+    def _tell_execution(
+        self,
+        order: OrderState,
+        holding: Holding,
+        known: Execution | None,
+        fact: Execution,
+        realised: Decimal,
+    ) -> None:
         wants, emit, run, time_ns = self._wants, self._emit, holding.run, fact.time_ns
         if wants(Order, run):
             emit(order.event())
@@ -528,9 +566,7 @@ class OrderDesk:
         if wants(Position, run):
             emit(holding.event(time_ns))
         if wants(Account, run):
-            emit(ledger.account_event(holding.account, time_ns, order.reserved_cash))
-        if facts.anomalies is not None:
-            self._tell_anomalies(order, time_ns)
+            emit(self.ledger.account_event(holding.account, time_ns, order.reserved_cash))
         if self.on_change is not None:
             self.on_change(run, order.intent.instrument)
 

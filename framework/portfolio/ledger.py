@@ -296,13 +296,14 @@ class Ledger:
         self, account: str, time_ns: int, reserved: dict[str, Decimal] | None = None
     ) -> Account:
         """Return an account's balances; `reserved` is what open orders hold, per currency."""
-        cash = self._account_purse(account).cash
+        purse = self._account_purses.get(account) or self._account_purse(account)
+        cash = purse.cash
         if reserved:
             names = list(cash) + [name for name in reserved if name not in cash]
-            balances = [Balance(n, cash.get(n, ZERO), reserved.get(n, ZERO)) for n in names]
+            balances = tuple([Balance(n, cash.get(n, ZERO), reserved.get(n, ZERO)) for n in names])
         else:
-            balances = [Balance(currency, total) for currency, total in cash.items()]
-        return Account(account, time_ns, tuple(balances))
+            balances = tuple([Balance(currency, total) for currency, total in cash.items()])
+        return Account(account, time_ns, balances)
 
     def equity(self, account: str, mark: Mark, *, run: str | None = None) -> dict[str, Decimal]:
         """Return Σ cash + value of the positions, per currency.

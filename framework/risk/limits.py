@@ -35,6 +35,7 @@ BUY = Side.BUY
 INDEX = InstrumentKind.INDEX
 SECOND_NS = 1_000_000_000
 LONGEST_KEY = 160
+UNBOUNDED = Decimal("Infinity")
 
 
 class RiskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -255,6 +256,35 @@ def standard_checks(settings: RiskSettings) -> tuple[Check, ...]:
     if settings.max_orders_per_second is not None:
         checks.append(MaxOrdersPerSecond(settings.max_orders_per_second))
     return tuple(checks)
+
+
+def is_plain(intent: OrderIntent, instrument: Instrument, quantity: Decimal, now_ns: int) -> bool:
+    """Tell whether an intent is surely well formed: a market or limit order on a simple grid.
+
+    A yes means that `malformed` and every one of `ALWAYS_CHECKED` have nothing against it.
+    """
+    kind, price, lot = intent.type, intent.price, instrument.lot
+    if (
+        not (price is None if kind is MARKET else kind is LIMIT)
+        or intent.stop_price is not None
+        or intent.reduce_only
+        or instrument.kind is INDEX
+        or quantity.__class__ is not Decimal
+        or intent.quote_quantity is not None
+        or not 0 < len(intent.key) <= LONGEST_KEY
+        or (intent.send_by_ns is not None and now_ns > intent.send_by_ns)
+    ):
+        return False
+    try:
+        return (
+            ZERO < quantity < UNBOUNDED
+            and (lot is None or not remainder(quantity, lot))
+            and (instrument.minimum_quantity is None or quantity >= instrument.minimum_quantity)
+            and (instrument.maximum_quantity is None or quantity <= instrument.maximum_quantity)
+            and (kind is MARKET or (price is not None and is_plain_price(price, instrument)))
+        )
+    except ArithmeticError:  # NaN, or more digits than the context holds
+        return False
 
 
 def is_plain_price(price: Decimal, instrument: Instrument) -> bool:

@@ -12,8 +12,18 @@ import msgspec
 
 from framework.errors import ConfigError
 from framework.model.account import Margin
-from framework.model.decimals import ONE, ZERO, absolute, add, multiply, negate, remainder, subtract
-from framework.model.instrument import Instrument, InstrumentKind, round_to, to_decimal
+from framework.model.decimals import (
+    ONE,
+    ZERO,
+    absolute,
+    add,
+    multiply,
+    negate,
+    parse,
+    remainder,
+    subtract,
+)
+from framework.model.instrument import Instrument, InstrumentKind, round_to
 from framework.model.orders import Fee, Liquidity, Side
 
 _BUY = Side.BUY  # bound once: an enum look-up costs more than the branch it decides
@@ -153,7 +163,7 @@ class CostModel:
 
     def taking_price(self, instrument: Instrument, side: Side, price: float) -> Decimal:
         """Return what a taker gets where `price` is quoted: slipped, on the tick, against it."""
-        return self.slip(instrument, side, to_decimal(price))
+        return self.slip(instrument, side, parse(repr(price)))
 
     def slip(self, instrument: Instrument, side: Side, price: Decimal) -> Decimal:
         """Return `price` with slippage: a buy's rounded up to the tick, a sell's down."""

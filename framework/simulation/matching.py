@@ -33,6 +33,7 @@ _MARKET, _LIMIT, _STOP = OrderType.MARKET, OrderType.LIMIT, OrderType.STOP
 _IOC, _FOK = TimeInForce.IOC, TimeInForce.FOK
 _MAKER, _TAKER = Liquidity.MAKER, Liquidity.TAKER
 _FOR_EVER = 1 << 63
+_PRICES_KEPT = 4_096
 
 NOTHING_TO_TAKE = "nothing left to take at once"
 NOT_WHOLE = "cannot be filled whole at once"
@@ -45,11 +46,13 @@ class InstrumentMatching:
 
     __slots__ = (
         "_budget",
+        "_buy_prices",
         "_costs",
         "_executions",
         "_fills",
         "_market",
         "_matched_until_ns",
+        "_sell_prices",
         "_triggers",
         "has_ticks",
         "instrument",
@@ -79,17 +82,23 @@ class InstrumentMatching:
         self._fills = fills
         self._budget: Decimal | None = None  # what this trade or candle still has for us
         self._matched_until_ns = 0
+        self._buy_prices: dict[float, Decimal] = {}  # what takers pay, by the quoted price
+        self._sell_prices: dict[float, Decimal] = {}
 
-    @property
-    def needs_market(self) -> bool:
-        """Whether market data of this instrument matters to the venue."""
-        return not self.resting.is_empty or self.offers.has_taken
-
-    def refresh(self) -> None:
-        """Bring the nearest prices up to date after a change."""
+    def finish_step(self) -> bool:
+        """Bring the nearest prices up to date; return whether the market still matters here."""
         resting = self.resting
-        has_queue = self._fills.tracks_queue and bool(resting.buys or resting.sells)
-        resting.refresh(always=has_queue or self.offers.has_taken)
+        if resting.waiting:
+            resting.wake()  # the next price is an order's first
+            return True
+        has_taken = self.offers.has_taken
+        if not resting.priced_count and not has_taken:
+            resting.sleep()
+            return False
+        resting.refresh()
+        if has_taken or resting.mark_stop_count or self._fills.tracks_queue:
+            resting.wake()
+        return True
 
     def would_take(self, order: VenueOrder) -> bool:
         """Whether a limit order would trade on arrival: strictly better than the last price
@@ -159,7 +168,7 @@ class InstrumentMatching:
         resting = self.resting
         markets = resting.admit(candle.open_ns)
         self._match_point(candle.open, markets, improves=True)
-        if not resting.has_priced:
+        if not resting.priced_count:
             return False
         self._trigger_all(self._triggers.met_by_price(candle.open, bid_ask=True), candle.open)
         self._trigger_all(self._triggers.met_by_mark(), None)
@@ -333,7 +342,7 @@ class InstrumentMatching:
         self, order: VenueOrder, quantity: Decimal, price: Decimal, liquidity: Liquidity
     ) -> None:
         self._executions.filled(order, quantity, price, liquidity)
-        if not order.is_open:
+        if order.shelf and not order.is_open:
             self.resting.remove(order)
         if self.resting.reduce_only_count or order.reduce_only:
             self._end_stuck(order)
@@ -358,7 +367,7 @@ class InstrumentMatching:
 
     def _allowed(self, order: VenueOrder) -> Decimal:
         """Return what the order may trade of this trade or candle."""
-        wanted = self._reducible(order)
+        wanted = self._reducible(order) if order.reduce_only else order.remaining
         return wanted if self._budget is None else min(wanted, self._budget)
 
     def _spend(self, quantity: Decimal) -> None:
@@ -367,7 +376,12 @@ class InstrumentMatching:
 
     def _taking_price(self, order: VenueOrder, price: float) -> Decimal:
         """Return a taker's price with slippage, never beyond the order's limit."""
-        taking = self._costs.taking_price(self.instrument, order.side, price)
+        prices = self._buy_prices if order.is_buy else self._sell_prices
+        taking = prices.get(price)
+        if taking is None:
+            if len(prices) == _PRICES_KEPT:
+                prices.clear()
+            taking = prices[price] = self._costs.taking_price(self.instrument, order.side, price)
         limit = order.limit
         if limit is None or order.kind is _MARKET:
             return taking

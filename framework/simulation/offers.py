@@ -35,7 +35,11 @@ class Offers:
     @property
     def is_standing(self) -> bool:
         """Whether there is a quote or a synchronised book to trade against at once."""
-        return self._market.quote(self._id) is not None or self.book is not None
+        market = self._market
+        if market.quote(self._id) is not None:
+            return True
+        book = market.book(self._id)
+        return book is not None and book.is_synced
 
     @property
     def book(self) -> BookView | None:

@@ -71,7 +71,8 @@ class RestingOrders:
     """One instrument's orders, sorted, with the nearest prices at hand.
 
     A quote with `ask > buy_at`, `bid < sell_at` and, when `has_stops`, `ask < buy_stop_at` and
-    `bid > sell_stop_at` concerns no order. `refresh` brings these up to date after a change.
+    `bid > sell_stop_at` concerns no order. After a change, one of `refresh`, `wake` and `sleep`
+    brings these up to date.
     """
 
     __slots__ = (
@@ -81,6 +82,7 @@ class RestingOrders:
         "buys",
         "has_stops",
         "mark_stop_count",
+        "priced_count",
         "reduce_only_count",
         "sell_at",
         "sell_stop_at",
@@ -95,19 +97,10 @@ class RestingOrders:
         self.sells: list[VenueOrder] = []
         self.buy_stops: list[VenueOrder] = []
         self.sell_stops: list[VenueOrder] = []
+        self.priced_count = 0  # limits and stops on their shelves
         self.mark_stop_count = 0
         self.reduce_only_count = 0
-        self.refresh(always=False)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no order is left."""
-        return not (self.waiting or self.has_priced)
-
-    @property
-    def has_priced(self) -> bool:
-        """Whether a limit or a stop rests."""
-        return bool(self.buys or self.sells or self.buy_stops or self.sell_stops)
+        self.sleep()
 
     def add_waiting(self, order: VenueOrder) -> None:
         """Keep an order for the next price."""
@@ -121,6 +114,7 @@ class RestingOrders:
         order.shelf = _LIMIT
         order.rank = (-order.limit_at if order.is_buy else order.limit_at, order.place)
         insort(self.buys if order.is_buy else self.sells, order, key=_by_rank)
+        self.priced_count += 1
         if order.reduce_only:
             self.reduce_only_count += 1
 
@@ -129,6 +123,7 @@ class RestingOrders:
         order.shelf = _STOP
         order.rank = (order.stop_at if order.is_buy else -order.stop_at, order.place)
         insort(self.buy_stops if order.is_buy else self.sell_stops, order, key=_by_rank)
+        self.priced_count += 1
         if order.trigger_by is _MARK:
             self.mark_stop_count += 1
         if order.reduce_only:
@@ -143,8 +138,10 @@ class RestingOrders:
         if shelf == _WAITING:
             self.waiting.remove(order)
         elif shelf == _LIMIT:
+            self.priced_count -= 1
             (self.buys if order.is_buy else self.sells).remove(order)
         else:
+            self.priced_count -= 1
             (self.buy_stops if order.is_buy else self.sell_stops).remove(order)
             if order.trigger_by is _MARK:
                 self.mark_stop_count -= 1
@@ -180,17 +177,24 @@ class RestingOrders:
                 self.add_stop(order)
         return markets
 
-    def refresh(self, *, always: bool) -> None:
-        """Set the nearest prices again; `always` makes every quote, trade and candle wake us."""
+    def refresh(self) -> None:
+        """Set the nearest prices again."""
         buy_stops, sell_stops = self.buy_stops, self.sell_stops
         self.has_stops = bool(buy_stops or sell_stops)
         self.buy_stop_at = buy_stops[0].stop_at if buy_stops else INFINITY
         self.sell_stop_at = sell_stops[0].stop_at if sell_stops else -INFINITY
         self.sell_at = self.sells[0].limit_at if self.sells else INFINITY
-        if always or self.waiting or self.mark_stop_count:
-            self.buy_at = INFINITY
-        else:
-            self.buy_at = self.buys[0].limit_at if self.buys else -INFINITY
+        self.buy_at = self.buys[0].limit_at if self.buys else -INFINITY
+
+    def wake(self) -> None:
+        """Let every quote, trade and candle concern us."""
+        self.buy_at = INFINITY
+
+    def sleep(self) -> None:
+        """Let none concern us."""
+        self.has_stops = False
+        self.buy_at = self.sell_stop_at = -INFINITY
+        self.sell_at = self.buy_stop_at = INFINITY
 
 
 def is_stop(kind: OrderType) -> bool:

@@ -73,6 +73,7 @@ class SimulatedVenue:
         self._costs = costs
         self._fills = fills
         self._latency = latency
+        self._is_instant = latency.is_instant
         self._watch = watch
         self._random = random
         self._matchings: dict[str, InstrumentMatching] = {}
@@ -93,7 +94,7 @@ class SimulatedVenue:
 
     def send(self, command: VenueCommand) -> None:
         """Act on a command now, or when it arrives after the latency."""
-        if self._latency.is_instant:
+        if self._is_instant:
             self._act(command)
             return
         arrival_ns = self._clock.now_ns + self._latency.order_ns(self._random)
@@ -236,8 +237,7 @@ class SimulatedVenue:
         self._finish_step(matching)
 
     def _finish_step(self, matching: InstrumentMatching) -> None:
-        matching.refresh()
-        needs_market = matching.needs_market
+        needs_market = matching.finish_step()
         if needs_market is not matching.is_watched:
             matching.is_watched = needs_market
             self._watch(matching.instrument.id, needs_market)

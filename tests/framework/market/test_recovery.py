@@ -178,3 +178,299 @@ def test_r40_the_book_is_the_truth_at_every_event_while_synced(case: str, seed: 
     assert statistics.gaps > steps / 1_000
     assert statistics.duplicates > 0
     assert statistics.bad_messages > 0
+
+
+def test_a_first_snapshot_syncs_and_later_deltas_pass() -> None:
+    recovery = synced()
+
+    passed = delta(11)
+
+    assert recovery.on_delta(passed) == [passed]
+    assert recovery.position == 11
+
+
+def test_r41_a_gap_makes_every_instrument_of_the_subscription_stale_at_once() -> None:
+    recovery = BookRecovery("books", [A, B], IN_STREAM)
+    recovery.on_snapshot(snapshot(1, of=A))
+    recovery.on_snapshot(snapshot(2, of=B))
+
+    outputs = recovery.on_delta(delta(5, of=B))
+
+    assert outputs == [
+        GapDetected(A, "books", 3, 5, 5),
+        GapDetected(B, "books", 3, 5, 5),
+        RequestSnapshot(A, "books", 1),
+        RequestSnapshot(B, "books", 1),
+    ]
+    assert {recovery.state(A), recovery.state(B)} == {BookState.STALE}
+
+
+def test_r41_a_gap_resets_one_subscription_and_no_other() -> None:
+    torn, whole = synced(), synced()
+
+    torn.on_delta(delta(13))
+
+    assert not torn.is_synced
+    assert whole.is_synced
+
+
+def test_r41_waiting_deltas_follow_the_snapshot_that_closes_the_gap() -> None:
+    recovery = synced()
+    recovery.on_delta(delta(13))
+    recovery.on_delta(delta(14))
+
+    outputs = recovery.on_snapshot(snapshot(13, at=15))
+
+    assert outputs == [snapshot(13, at=15), delta(14), Resynced(A, "books", 14, 15)]
+    assert recovery.is_synced
+
+
+def test_r41_a_repeat_is_never_applied() -> None:
+    recovery = synced()
+    recovery.on_delta(delta(11))
+
+    assert recovery.on_delta(delta(11)) == []
+    assert recovery.on_delta(delta(9)) == []
+    assert recovery.statistics.duplicates == 2
+    assert recovery.is_synced
+
+
+def test_a_repeat_from_a_venue_without_times_is_known_by_its_content() -> None:
+    recovery = synced()
+    recovery.on_delta(delta(11))
+
+    assert recovery.on_delta(delta(11, at=900)) == []
+    assert recovery.is_synced
+
+
+def test_a_range_that_begins_inside_the_snapshot_is_applied_whole() -> None:
+    recovery = synced()
+
+    overlapping = delta(14, first=8)
+
+    assert recovery.on_delta(overlapping) == [overlapping]
+    assert kinds(recovery.on_delta(delta(16, first=15))) == ["BookDelta"]
+
+
+def test_an_early_snapshot_is_refused_and_asked_for_again() -> None:
+    recovery = synced()
+    recovery.on_delta(delta(13))
+
+    assert recovery.on_snapshot(snapshot(11, at=20)) == []
+    assert recovery.on_time(20 + SECOND) == [RequestSnapshot(A, "books", 2)]
+    assert recovery.state(A) is BookState.STALE
+    assert recovery.statistics.early_snapshots == 1
+
+
+def test_a_late_snapshot_does_not_turn_a_synced_book_back() -> None:
+    recovery = synced(at=50)
+
+    assert recovery.on_snapshot(snapshot(45)) == []
+    assert recovery.on_delta(delta(51)) == [delta(51)]
+
+
+def test_a_snapshot_ahead_of_the_stream_silences_the_deltas_it_contains() -> None:
+    recovery = synced()
+    recovery.on_delta(delta(13))
+    recovery.on_snapshot(snapshot(20))
+
+    assert recovery.on_delta(delta(14)) == []
+    assert recovery.on_delta(delta(20)) == []
+    assert recovery.on_delta(delta(21)) == [delta(21)]
+
+
+def test_numbers_that_begin_again_are_a_gap_not_repeats() -> None:
+    recovery = synced(at=1_000)
+
+    outputs = recovery.on_delta(delta(1, at=2_000))
+
+    assert kinds(outputs) == ["GapDetected", "RequestSnapshot"]
+    assert recovery.on_snapshot(snapshot(1_000)) == []  # an answer from before
+    assert kinds(recovery.on_snapshot(snapshot(1, at=2_000))) == ["BookSnapshot", "Resynced"]
+    assert recovery.on_delta(delta(2, at=2_001)) == [delta(2, at=2_001)]
+
+
+def test_a_snapshot_that_begins_the_numbers_again_replaces_the_book() -> None:
+    recovery = BookRecovery("books", [A], IN_STREAM)
+    recovery.on_snapshot(snapshot(1_000))
+
+    outputs = recovery.on_snapshot(snapshot(1, at=2_000))
+
+    assert kinds(outputs) == ["GapDetected", "BookSnapshot", "Resynced"]
+
+
+def test_a_pushed_snapshot_after_missing_messages_heals_the_only_instrument() -> None:
+    recovery = BookRecovery("books", [A], IN_STREAM)
+    recovery.on_snapshot(snapshot(10))
+
+    assert recovery.on_snapshot(snapshot(15)) == [snapshot(15)]
+    assert recovery.on_delta(delta(16)) == [delta(16)]
+
+
+def test_a_number_without_book_content_leaves_no_gap() -> None:
+    recovery = BookRecovery("books", [A], IN_STREAM)
+    recovery.on_snapshot(snapshot(1))
+
+    assert recovery.on_number(2, time_ns=2, received_ns=2) == []
+    assert recovery.on_delta(delta(3)) == [delta(3)]
+
+
+def test_a_level_that_is_no_number_is_a_gap_and_not_applied() -> None:
+    recovery = synced()
+
+    outputs = recovery.on_delta(delta(11, size=nan))
+
+    assert kinds(outputs) == ["GapDetected", "RequestSnapshot"]
+    assert recovery.on_snapshot(snapshot(10, at=12)) == []  # would lack the bad one
+    assert kinds(recovery.on_snapshot(snapshot(11, at=12))) == ["BookSnapshot", "Resynced"]
+
+
+def test_a_crossed_answer_is_refused_and_asked_for_again() -> None:
+    recovery = BookRecovery("books", [A], REQUESTED)
+    recovery.on_time(0)
+
+    assert recovery.on_snapshot(snapshot(5, at=SECOND // 2, bids=((102.0, 1.0),))) == [
+        RequestSnapshot(A, "books", 2)
+    ]
+    assert recovery.state(A) is BookState.EMPTY
+
+
+def test_the_buffer_is_bounded_and_its_overflow_asks_again() -> None:
+    options = RecoveryOptions(can_request_snapshot=True, buffer_capacity=3)
+    recovery = synced(options)
+    outputs = recovery.on_delta(delta(13, at=0))
+    for number in range(14, 40):
+        outputs += recovery.on_delta(delta(number, at=number * SECOND // 100))
+
+    assert kinds(outputs).count("RequestSnapshot") == 2
+    assert recovery.statistics.overflows == 24
+    assert recovery.on_snapshot(snapshot(35, at=SECOND)) == []  # 36 fell out
+    assert kinds(recovery.on_snapshot(snapshot(36, at=SECOND)))[0] == "BookSnapshot"
+    assert recovery.is_synced
+
+
+def test_a_late_message_in_the_window_is_released_in_order() -> None:
+    recovery = synced(WINDOW)
+
+    assert recovery.on_delta(delta(12)) == []
+    assert recovery.on_delta(delta(13)) == []
+    assert recovery.on_delta(delta(11)) == [delta(11), delta(12), delta(13)]
+    assert recovery.statistics.gaps == 0
+
+
+def test_what_waits_in_the_window_too_long_is_a_gap() -> None:
+    recovery = synced(WINDOW)
+    recovery.on_delta(delta(12))
+
+    assert recovery.next_due_ns == 12 + 200_000_000
+    assert kinds(recovery.on_time(12 + 200_000_000)) == ["GapDetected", "RequestSnapshot"]
+
+
+def test_a_reset_makes_books_stale_until_a_snapshot_of_the_new_connection() -> None:
+    recovery = synced()
+
+    assert recovery.reset(100) == [GapDetected(A, "books", 11, 0, 100)]
+    assert recovery.reset(101) == []
+    assert kinds(recovery.on_snapshot(snapshot(3, at=102))) == ["BookSnapshot", "Resynced"]
+
+
+def test_deadlines_lead_from_resubscribe_to_reconnect_to_alert() -> None:
+    recovery = BookRecovery("books", [A], AWAITED)
+    recovery.on_snapshot(snapshot(10, at=0))
+    recovery.on_delta(delta(12, at=0))
+    happened: dict[str, list[int]] = {}
+    while recovery.next_due_ns is not None and recovery.next_due_ns <= 30 * SECOND:
+        now_ns = recovery.next_due_ns
+        for output in recovery.on_time(now_ns):
+            happened.setdefault(type(output).__name__, []).append(now_ns // SECOND)
+
+    assert happened == {"Resubscribe": [1], "Reconnect": [10, 20, 30], "Alert": [30]}
+
+
+def test_the_alert_counts_on_over_reconnections() -> None:
+    recovery = BookRecovery("books", [A], AWAITED)
+    outputs: list[Output] = []
+    for second in range(0, 40, 5):
+        outputs += recovery.on_time(second * SECOND)
+        recovery.reset(second * SECOND)
+
+    assert [output for output in outputs if isinstance(output, Alert)] == [
+        Alert("books", (A,), 30 * SECOND)
+    ]
+    assert not any(isinstance(output, Reconnect) for output in outputs)
+
+
+def test_an_unanswered_request_is_repeated_each_second_then_the_subscription_renewed() -> None:
+    recovery = synced()
+    outputs = recovery.on_delta(delta(12, at=0))
+    for second in range(1, 4):
+        outputs += recovery.on_time(second * SECOND)
+
+    assert [o.attempt for o in outputs if isinstance(o, RequestSnapshot)] == [1, 2, 3, 4]
+    assert isinstance(outputs[-1], Resubscribe)
+
+
+def test_r41_500_gaps_at_once_make_no_storm_and_all_are_asked_for() -> None:
+    asked_ns: list[int] = []
+
+    def permit(now_ns: int) -> bool:  # at most 100 in 200 ms
+        return sum(now_ns - earlier < SECOND // 5 for earlier in asked_ns) < 100
+
+    recoveries = [BookRecovery(f"s{i}", [A], REQUESTED, permit=permit) for i in range(500)]
+    for recovery in recoveries:
+        recovery.on_snapshot(snapshot(10, at=0))
+    for now_ns in range(0, 2 * SECOND, SECOND // 10):
+        for recovery in recoveries:
+            outputs = recovery.on_delta(delta(12, at=0)) if not now_ns else []
+            for output in outputs + recovery.on_time(now_ns):
+                if isinstance(output, RequestSnapshot):
+                    asked_ns.append(now_ns)
+                    recovery.on_snapshot(snapshot(12, at=now_ns))
+
+    assert all(recovery.is_synced for recovery in recoveries)
+    assert len(asked_ns) == 500
+    assert max(asked_ns.count(now_ns) for now_ns in asked_ns) == 100
+
+
+def test_an_instrument_may_join_and_leave_a_running_stream() -> None:
+    recovery = BookRecovery("books", [A], IN_STREAM)
+    recovery.on_snapshot(snapshot(1))
+    recovery.add(B, 2)
+
+    assert recovery.on_delta(delta(2)) == [delta(2)]
+    assert recovery.on_snapshot(snapshot(3, of=B)) == [snapshot(3, of=B)]
+    assert recovery.is_synced
+
+    recovery.add("v:C", 4)
+    recovery.remove("v:C")
+
+    assert recovery.is_synced
+    assert recovery.next_due_ns is None
+    recovery.remove(B)
+    assert recovery.on_delta(delta(4, of=B)) == []
+    assert recovery.on_delta(delta(5)) == [delta(5)]
+
+
+def test_in_a_stream_the_first_snapshot_is_awaited_before_it_is_asked_for() -> None:
+    recovery = BookRecovery("books", [A], IN_STREAM)
+
+    assert recovery.on_time(0) == []
+    assert recovery.on_time(SECOND) == [RequestSnapshot(A, "books", 1)]
+
+
+def test_clocks_that_differ_cost_snapshots_unless_a_tolerance_is_set() -> None:
+    tolerant = synced(RecoveryOptions(can_request_snapshot=True, clock_tolerance_ns=50))
+    strict = synced()
+    for recovery in (tolerant, strict):
+        recovery.on_delta(delta(12, at=1_000))
+
+    assert kinds(tolerant.on_snapshot(snapshot(12, at=960))) == ["BookSnapshot", "Resynced"]
+    assert strict.on_snapshot(snapshot(12, at=960)) == []
+
+
+def test_the_deadlines_can_be_set() -> None:
+    deadlines = Deadlines(request_ns=5, spacing_ns=0, resubscribe_ns=7)
+    recovery = synced(RecoveryOptions(can_request_snapshot=True, deadlines=deadlines))
+    recovery.on_delta(delta(12, at=100))
+
+    assert kinds(recovery.on_time(107)) == ["RequestSnapshot", "Resubscribe"]
