@@ -61,6 +61,7 @@ class Topic:
         self.interests: list[tuple[Subscriber, Interest]] = []
         self.step: Step | None = None
         self.steps_by_instrument: dict[str, Step] = {}
+        self.routes_by_instrument: dict[str, list[Route]] = {}  # by the first routing field
         self.key_of: Callable[[Any], Any] = attrgetter(*rule.route_by) if rule.route_by else _no_key
 
 
@@ -220,9 +221,8 @@ class Bus:
             topic.steps_by_instrument.pop(instrument, None)
         else:
             topic.steps_by_instrument[instrument] = step
-        for route in topic.routes.values():
-            if route.key[0] == instrument:
-                route.step = self._step_of(topic, route)
+        for route in topic.routes_by_instrument.get(instrument, ()):
+            route.step = self._step_of(topic, route)
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -453,6 +453,7 @@ class Bus:
 
     def _open(self, topic: Topic, key: Any) -> Route:
         route = topic.routes[key] = Route(key if isinstance(key, tuple) else (key,))
+        topic.routes_by_instrument.setdefault(route.key[0] if route.key else "", []).append(route)
         self._refresh_route(topic, route)
         return route
 

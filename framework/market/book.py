@@ -1,7 +1,8 @@
 """The plain price-level order book: the reference that `FastOrderBook` is tested against.
 
-Two dicts, sorted when read. With a tick, levels are keyed by whole ticks, so that `0.3` and
-`1 - 0.7` are one level; its price then reads as the float nearest to that multiple of the tick.
+Two dicts, sorted when read. With a tick, levels are keyed by whole ticks, each named by the float
+nearest to it, so that `0.3` and `1 - 0.7` are one level. A price off the tick is kept as it came:
+the venue knows its grid better than we do.
 """
 
 from collections.abc import Iterable
@@ -29,7 +30,7 @@ class OrderBook:
         self.sequence = 0
         self.time_ns = 0
         self._grid = None if tick is None else Grid(tick)
-        self._bids: dict[float, float] = {}  # price or ticks -> size
+        self._bids: dict[float, float] = {}  # price -> size
         self._asks: dict[float, float] = {}
         self._own_bids: dict[float, float] = {}
         self._own_asks: dict[float, float] = {}
@@ -128,43 +129,34 @@ class OrderBook:
     def _read(
         self, levels: dict[float, float], own: dict[float, float], *, is_bid: bool
     ) -> list[Level]:
-        grid = self._grid
         seen = []
         for key in sorted(levels, reverse=is_bid):
             size = without_own(levels[key], own.get(key, 0.0))
             if size:
-                seen.append((key if grid is None else grid.price(int(key)), size))
+                seen.append((key, size))
         return seen
 
     def _key(self, price: float) -> float:
-        return price if self._grid is None else self._grid.ticks(price)
+        return price if self._grid is None else self._grid.snap(price)
 
 
 class Grid:
-    """Prices as whole ticks: exact both ways for every multiple of the tick."""
+    """Whole ticks, each named by one float."""
 
     def __init__(self, tick: Decimal) -> None:
         self._numerator, self._denominator = tick.as_integer_ratio()
         self._ticks_per_unit = self._denominator / self._numerator
 
-    def ticks(self, price: float) -> int:
-        """Return the multiple of the tick at `price`.
+    def snap(self, price: float) -> float:
+        """Return the float nearest to the tick at `price`, or `price` where it is off the grid.
 
-        Raises:
-            StreamError: the price is further than 1e-6 tick from the grid, or below one tick.
+        A price counts as on the tick within 1e-6 of it.
         """
         exact = price * self._ticks_per_unit
         ticks = round(exact)
-        # A float's own rounding grows with the price: 2 ** -50 of it is a few of its last bits.
-        if ticks < 1 or abs(exact - ticks) > max(SNAP_TOLERANCE, exact * 2**-50):
-            raise StreamError(
-                f"price {price!r} is not on the tick {self._numerator / self._denominator}"
-            )
-        return ticks
-
-    def price(self, ticks: int) -> float:
-        """Return the float nearest to `ticks` × tick: dividing whole numbers rounds once."""
-        return ticks * self._numerator / self._denominator
+        if not ticks or abs(exact - ticks) > SNAP_TOLERANCE:
+            return price
+        return ticks * self._numerator / self._denominator  # whole numbers: rounds only once
 
 
 def check_instrument(expected: str, received: str) -> None:

@@ -233,8 +233,7 @@ class FastOrderBook:
                 yield -key, size
 
     def _on_grid(self, price: float) -> float:
-        grid = self._grid
-        return price if grid is None else grid.price(grid.ticks(price))
+        return price if self._grid is None else self._grid.snap(price)
 
 
 def _apply_levels(

@@ -29,6 +29,8 @@ from framework.market.sequence import SequenceTracker, Verdict
 from framework.model.events import GapDetected, Resynced
 from framework.model.market_data import BookDelta, BookSnapshot
 
+__all__ = ["BookRecovery", "BookState", "Output", "RecoveryOptions", "RecoveryStatistics"]
+
 Message = BookSnapshot | BookDelta
 Output = BookSnapshot | BookDelta | GapDetected | Resynced | Request
 

@@ -189,37 +189,37 @@ class OrderFacts(msgspec.Struct, eq=False, gc=False):
         its acceptance and one fill of all of it, take a short cut (0.3 and 0.5 µs instead of 0.9
         and 1.2), tested equal to the table.
         """
-        if self.is_plain and self.status is SUBMITTED and isinstance(fact, OrderAccepted):
-            self.status = ACCEPTED
-            self.is_accepted = self.has_evidence = True
-            self.submit_state = NONE
-            if fact.time_ns > self.updated_ns:
-                self.updated_ns = fact.time_ns
-            if fact.venue_order_id:
-                self.venue_order_ids = (fact.venue_order_id,)
-                self.venue_ids_ns[fact.venue_order_id] = fact.time_ns
-            return True
-        if (
-            self.is_plain
-            and isinstance(fact, OrderFilled)
-            and ZERO < fact.quantity <= self.quantity
-        ):
-            self.is_plain = False
-            quantity, price = fact.quantity, fact.price
-            self.executions[fact.execution_id] = fact
-            self.filled, self.average_price = quantity, price
-            self.notional = multiply(quantity, price)
+        if self.is_plain:
+            if self.status is SUBMITTED and isinstance(fact, OrderAccepted):
+                self._accept_at_once(fact)
+                return True
+            if isinstance(fact, OrderFilled) and fact.quantity == self.quantity:
+                self._fill_at_once(fact)
+                return True
+        return self.apply_by_table(fact)
+
+    def _accept_at_once(self, fact: OrderAccepted) -> None:
+        self.status = ACCEPTED
+        self.is_accepted = self.has_evidence = True
+        self.submit_state = NONE
+        if fact.time_ns > self.updated_ns:
+            self.updated_ns = fact.time_ns
+        if fact.venue_order_id:
+            self.venue_order_ids = (fact.venue_order_id,)
+            self.venue_ids_ns[fact.venue_order_id] = fact.time_ns
+
+    def _fill_at_once(self, fact: OrderFilled) -> None:
+        self.executions[fact.execution_id] = fact
+        self.filled, self.average_price = fact.quantity, fact.price
+        self.notional = multiply(fact.quantity, fact.price)
+        self.status = FILLED
+        self.is_closed = True
+        self.is_plain = False
+        if not self.has_evidence:
             self.has_evidence = True
             self.submit_state = NONE
-            if fact.time_ns > self.updated_ns:
-                self.updated_ns = fact.time_ns
-            if quantity == self.quantity:
-                self.status = FILLED
-                self.is_closed = True
-            else:
-                self.refresh()
-            return True
-        return self.apply_by_table(fact)
+        if fact.time_ns > self.updated_ns:
+            self.updated_ns = fact.time_ns
 
     def apply_by_table(self, fact: OrderFact) -> bool:
         """Add one fact, whatever came before: the plain version of `apply`."""

@@ -113,15 +113,74 @@ class OrderDesk:
         self._closing: dict[tuple[str, str, Bucket], OrderState] = {}
         self._closing_count = 0
 
-    def submit(self, intent: OrderIntent) -> OrderState:
+    def submit(self, intent: OrderIntent, *, is_closing: bool = False) -> OrderState:
         """Ask for an order; the answer is its state: SUBMITTED, or DENIED with the reason.
 
         The same key with the same content returns the order it was given the first time.
+        `is_closing` marks an order of `close`, which no rate limit holds back.
 
         Raises:
             KeyConflict: the run has used this key for an order of other content.
         """
-        return self._submit(intent, is_closing=False)
+        known = self.registry.answer(intent)
+        if known is not None:
+            return known
+        run, side = intent.run, intent.side
+        now_ns = self._clock.now_ns
+        order_id = self._ids.order_id(run, intent.key)
+        try:
+            instrument = self._instrument(intent.instrument)
+        except UnknownInstrument as error:
+            instrument = Instrument(intent.instrument)  # stands in: nothing reads its grid
+            return self._deny(order_id, intent, instrument, str(error), now_ns)
+        line = self._lines.get((run, intent.instrument))
+        if line is None or line.instrument is not instrument:
+            line = self._open_line(run, instrument)
+        holding, working = line.holding, line.working
+        if intent.bucket is not NO_BUCKET:
+            holding = self.ledger.holding(line.account, run, instrument, intent.bucket)
+        price = self._price_of(intent.instrument, intent.price, intent.stop_price)
+        quantity = intent.quantity
+        notional = self.gate.approve_plain(
+            intent,
+            instrument,
+            price,
+            position=holding.quantity
+            if len(line.holdings) == 1
+            else self.ledger.net_quantity(run, instrument.id),
+            open_quantity=working.open_buy if side is BUY else working.open_sell,
+            now_ns=now_ns,
+        )
+        if quantity is None or notional is None:
+            verdict = self._judge(intent, line, holding, price, now_ns, is_closing=is_closing)
+            if isinstance(verdict, Refused):
+                return self._deny(order_id, intent, instrument, verdict.reason, now_ns)
+            quantity = verdict
+        order = OrderState(
+            order_id,
+            intent,
+            line.account,
+            instrument,
+            OrderFacts(quantity, intent.price, intent.stop_price, now_ns),
+            working,
+            now_ns,
+            side is BUY,
+            line.reserved_cash,
+            holding.is_paid_in_full,
+            intent.reduce_only,
+            price,
+            holding=holding,
+        )
+        self.registry.add(order, notional)
+        reduce_only = intent.reduce_only and self._shrinks_account(order)
+        command = SubmitOrder(order_id, line.account, intent, quantity, now_ns, reduce_only)
+        self._record(command)
+        if self._wants(Order, run):
+            self._emit(order.event())
+        self._send(command)
+        if self.on_change is not None:
+            self.on_change(run, intent.instrument)
+        return order
 
     def deny(self, intent: OrderIntent, reason: str) -> OrderState:
         """Answer an intent with a DENIED order for a reason found before the desk was asked.
@@ -252,7 +311,7 @@ class OrderDesk:
         if not quantity:
             return None
         self._closing_count += 1
-        order = self._submit(
+        order = self.submit(
             OrderIntent(
                 run,
                 f"close.{self._clock.now_ns}.{self._closing_count}",  # unique over restarts too
@@ -344,67 +403,6 @@ class OrderDesk:
             self._apply_execution(order, fact)
         else:
             self._apply_report(order, fact)
-
-    def _submit(self, intent: OrderIntent, *, is_closing: bool) -> OrderState:
-        known = self.registry.answer(intent)
-        if known is not None:
-            return known
-        run, side = intent.run, intent.side
-        now_ns = self._clock.now_ns
-        order_id = self._ids.order_id(run, intent.key)
-        try:
-            instrument = self._instrument(intent.instrument)
-        except UnknownInstrument as error:
-            instrument = Instrument(intent.instrument)  # stands in: nothing reads its grid
-            return self._deny(order_id, intent, instrument, str(error), now_ns)
-        line = self._lines.get((run, intent.instrument))
-        if line is None or line.instrument is not instrument:
-            line = self._open_line(run, instrument)
-        holding, working = line.holding, line.working
-        if intent.bucket is not NO_BUCKET:
-            holding = self.ledger.holding(line.account, run, instrument, intent.bucket)
-        price = self._price_of(intent.instrument, intent.price, intent.stop_price)
-        quantity = intent.quantity
-        notional = self.gate.approve_plain(
-            intent,
-            instrument,
-            price,
-            position=holding.quantity
-            if len(line.holdings) == 1
-            else self.ledger.net_quantity(run, instrument.id),
-            open_quantity=working.open_buy if side is BUY else working.open_sell,
-            now_ns=now_ns,
-        )
-        if quantity is None or notional is None:
-            verdict = self._judge(intent, line, holding, price, now_ns, is_closing=is_closing)
-            if isinstance(verdict, Refused):
-                return self._deny(order_id, intent, instrument, verdict.reason, now_ns)
-            quantity = verdict
-        order = OrderState(
-            order_id,
-            intent,
-            line.account,
-            instrument,
-            OrderFacts(quantity, intent.price, intent.stop_price, now_ns),
-            working,
-            now_ns,
-            side is BUY,
-            line.reserved_cash,
-            holding.is_paid_in_full,
-            intent.reduce_only,
-            price,
-            holding=holding,
-        )
-        self.registry.add(order, notional)
-        reduce_only = intent.reduce_only and self._shrinks_account(order)
-        command = SubmitOrder(order_id, line.account, intent, quantity, now_ns, reduce_only)
-        self._record(command)
-        if self._wants(Order, run):
-            self._emit(order.event())
-        self._send(command)
-        if self.on_change is not None:
-            self.on_change(run, intent.instrument)
-        return order
 
     def _judge(
         self,

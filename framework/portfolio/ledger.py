@@ -204,19 +204,23 @@ class Ledger:
         held = holding.quantity
         realised = ZERO
         if not held:
-            holding.quantity = signed
-            holding.cost = add(holding.cost, value) if holding.cost else value
+            holding.quantity, holding.cost = signed, value
         elif (held > ZERO) is is_buy:
             holding.quantity = add(held, signed)
             holding.cost = add(holding.cost, value)
         else:
             realised = _close(holding, signed, value, price)
         moved = negate(value) if holding.is_paid_in_full else realised
+        currency, purse = instrument.currency, holding.purse
         for fee in fees:
-            moved = _charge(holding, fee, moved)
-        if moved:  # `_pay`, without the call
-            currency = instrument.currency
-            cash = holding.purse.cash
+            if fee.currency == currency:
+                paid = purse.fees
+                paid[currency] = add(paid.get(currency, ZERO), fee.amount)
+                moved = subtract(moved, fee.amount)
+            else:
+                _charge(holding, fee)
+        if moved:
+            cash = purse.cash
             cash[currency] = add(cash.get(currency, ZERO), moved)
             cash = holding.account_purse.cash
             cash[currency] = add(cash.get(currency, ZERO), moved)
@@ -296,8 +300,13 @@ class Ledger:
         self, account: str, time_ns: int, reserved: dict[str, Decimal] | None = None
     ) -> Account:
         """Return an account's balances; `reserved` is what open orders hold, per currency."""
-        purse = self._account_purses.get(account) or self._account_purse(account)
+        purse = self._account_purses.get(account)
+        if purse is None:
+            purse = self._account_purse(account)
         cash = purse.cash
+        if len(cash) == 1 and not reserved:
+            for currency, total in cash.items():
+                return Account(account, time_ns, (Balance(currency, total),))
         if reserved:
             names = list(cash) + [name for name in reserved if name not in cash]
             balances = tuple([Balance(n, cash.get(n, ZERO), reserved.get(n, ZERO)) for n in names])
@@ -405,18 +414,15 @@ def _pay(holding: Holding, currency: str, amount: Decimal) -> None:
     cash[currency] = add(cash.get(currency, ZERO), amount)
 
 
-def _charge(holding: Holding, fee: Fee, moved: Decimal) -> Decimal:
-    """Book a fee; return what is left to pay of the cash `moved` in the instrument's currency."""
+def _charge(holding: Holding, fee: Fee) -> None:
+    """Book a fee in another currency than the instrument's: the base asset, or any other."""
     currency, amount = fee.currency, fee.amount
     fees = holding.purse.fees
     fees[currency] = add(fees.get(currency, ZERO), amount)
-    if currency == holding.instrument.currency:
-        return subtract(moved, amount)
     if _is_base_asset(holding.instrument, currency):
         _adjust(holding, negate(amount))
     else:
         _pay(holding, currency, negate(amount))
-    return moved
 
 
 def _adjust(holding: Holding, amount: Decimal) -> None:

@@ -17,28 +17,42 @@ _MARK = TriggerBy.MARK
 _INDEX = InstrumentKind.INDEX
 
 
-def submit_refusal(
-    command: SubmitOrder, instrument: Instrument, market: MarketView, now_ns: int
-) -> str | None:
-    """Return why the venue does not take the order in, or None.
+class Admission:
+    """Judges the orders for one instrument."""
 
-    Whether a post-only order would take and a reduce-only order reduces is judged after this.
-    """
-    intent = command.intent
-    if instrument.kind is _INDEX:
-        return f"{instrument.id} is an index and cannot be traded"
-    if instrument.expiry_ns is not None and instrument.expiry_ns <= now_ns:
-        return f"{instrument.id} has expired"
-    if intent.session is not _NOW:
-        return f"session {intent.session.value} is not supported"
-    try:
-        instrument.quantity(command.quantity)
-        reason = None if intent.type is _MARKET else _price_refusal(intent, instrument)
-    except OffGrid as refusal:
-        return refusal.reason
-    if reason is None and intent.trigger_by is _MARK and is_stop(intent.type):
-        reason = None if market.mark_price(instrument.id) else "there is no mark price"
-    return reason or _terms_refusal(intent, now_ns)
+    __slots__ = ("_instrument", "_last_quantity", "_market")
+
+    def __init__(self, instrument: Instrument, market: MarketView) -> None:
+        self._instrument = instrument
+        self._market = market
+        self._last_quantity: Decimal | None = None  # most orders repeat one that was good
+
+    def refusal(self, command: SubmitOrder, now_ns: int) -> str | None:
+        """Return why the venue does not take the order in, or None.
+
+        Whether a post-only order would take and a reduce-only order reduces is judged after it.
+        """
+        intent = command.intent
+        instrument = self._instrument
+        if instrument.kind is _INDEX:
+            return f"{instrument.id} is an index and cannot be traded"
+        if instrument.expiry_ns is not None and instrument.expiry_ns <= now_ns:
+            return f"{instrument.id} has expired"
+        if intent.session is not _NOW:
+            return f"session {intent.session.value} is not supported"
+        reason: str | None = None
+        try:
+            if command.quantity is not self._last_quantity:
+                self._last_quantity = None
+                instrument.quantity(command.quantity)
+                self._last_quantity = command.quantity
+            if intent.type is not _MARKET:
+                reason = _price_refusal(intent, instrument)
+        except OffGrid as refusal:
+            return refusal.reason
+        if reason is None and intent.trigger_by is _MARK and is_stop(intent.type):
+            reason = None if self._market.mark_price(instrument.id) else "there is no mark price"
+        return reason or _terms_refusal(intent, now_ns)
 
 
 def _price_refusal(intent: OrderIntent, instrument: Instrument) -> str | None:
@@ -58,9 +72,10 @@ def _price_refusal(intent: OrderIntent, instrument: Instrument) -> str | None:
 
 def _terms_refusal(intent: OrderIntent, now_ns: int) -> str | None:
     time_in_force = intent.time_in_force
-    if time_in_force is _GTD and intent.expire_ns is None:
-        return "a gtd order needs an expiry"
-    if intent.expire_ns is not None and intent.expire_ns <= now_ns:
+    if intent.expire_ns is None:
+        if time_in_force is _GTD:
+            return "a gtd order needs an expiry"
+    elif intent.expire_ns <= now_ns:
         return "the expiry has passed"
     if intent.post_only:
         if intent.type is not _LIMIT and intent.type is not _STOP_LIMIT:

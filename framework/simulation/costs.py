@@ -34,6 +34,7 @@ _BINARY = InstrumentKind.BINARY
 _PAID_IN_FULL = frozenset({InstrumentKind.SPOT, InstrumentKind.OPTION, InstrumentKind.BINARY})
 
 _UP = Context(prec=28, rounding=ROUND_CEILING, traps=[InvalidOperation, DivisionByZero, Overflow])
+_multiply_up = _UP.multiply
 _BPS = Decimal("0.0001")
 
 
@@ -109,7 +110,8 @@ class CostModel:
             rate = self._taker
         else:
             rate = self._maker if liquidity is _MAKER else self._worst
-        amount = _UP.multiply(absolute(instrument.notional(price, quantity)), rate)
+        notional = instrument.notional(price, quantity)
+        amount = _multiply_up(notional if notional >= ZERO else absolute(notional), rate)
         if self._has_extras:
             amount = self._with_extras(amount, quantity, is_first=is_first)
         if not amount:
@@ -132,7 +134,7 @@ class CostModel:
         worst = self.slip(instrument, side, price)
         notional = absolute(instrument.notional(worst, quantity))
         if instrument.kind not in _PAID_IN_FULL:
-            cash = _UP.multiply(notional, self.settings.initial_margin)
+            cash = _multiply_up(notional, self.settings.initial_margin)
         elif side is _BUY:
             cash = notional
         elif instrument.kind is _BINARY:
@@ -140,7 +142,7 @@ class CostModel:
         elif instrument.kind is _SPOT:
             cash = ZERO
         else:
-            cash = _UP.multiply(notional, self.settings.initial_margin)
+            cash = _multiply_up(notional, self.settings.initial_margin)
         return _UP.add(cash, self._worst_fee(instrument, side, quantity, max(worst, price)))
 
     def margin(self, instrument: Instrument, quantity: Decimal, price: Decimal) -> Margin:
@@ -157,8 +159,8 @@ class CostModel:
         notional = absolute(instrument.notional(price, quantity))
         return Margin(
             instrument.currency,
-            _UP.multiply(notional, self.settings.initial_margin),
-            _UP.multiply(notional, self.settings.maintenance_margin),
+            _multiply_up(notional, self.settings.initial_margin),
+            _multiply_up(notional, self.settings.maintenance_margin),
         )
 
     def taking_price(self, instrument: Instrument, side: Side, price: float) -> Decimal:
@@ -189,7 +191,7 @@ class CostModel:
         return "costs: " + (", ".join(parts) or "no fees, no slippage")
 
     def _with_extras(self, amount: Decimal, quantity: Decimal, *, is_first: bool) -> Decimal:
-        amount = _UP.add(amount, _UP.multiply(quantity, self._per_unit))
+        amount = _UP.add(amount, _multiply_up(quantity, self._per_unit))
         if is_first:
             amount = _UP.add(amount, self._per_order)
             if self._minimum and amount < self._minimum:
@@ -206,8 +208,8 @@ class CostModel:
         """
         if self._in_base and side is _BUY and instrument.base:
             return ZERO  # taken from what is received
-        share = _UP.multiply(absolute(instrument.notional(price, quantity)), self._worst)
-        share = _UP.add(share, _UP.multiply(quantity, self._per_unit))
+        share = _multiply_up(absolute(instrument.notional(price, quantity)), self._worst)
+        share = _UP.add(share, _multiply_up(quantity, self._per_unit))
         return max(ZERO, _UP.add(share, max(self._minimum, self._per_order)))
 
 

@@ -8,7 +8,6 @@ reduce-only orders are judged by.
 from collections.abc import Callable
 from decimal import Decimal
 
-from framework.interfaces import Clock
 from framework.model.decimals import ZERO, add, negate, subtract
 from framework.model.orders import Liquidity
 from framework.model.reports import (
@@ -29,25 +28,18 @@ _CANCELLED = EndKind.CANCELLED
 
 
 class Executions:
-    """The venue's own record; `now_ns` is set by the venue at the start of each step."""
+    """The venue's own record; the venue sets `now_ns` at the start of each step, once."""
 
-    def __init__(
-        self, venue: str, clock: Clock, publish: Callable[[OrderFact], None], costs: CostModel
-    ) -> None:
+    def __init__(self, venue: str, publish: Callable[[OrderFact], None], costs: CostModel) -> None:
         self.now_ns = 0
         self.working: dict[str, VenueOrder] = {}
         self._prefix = f"{venue}-"
-        self._clock = clock
         self._publish = publish
         self._charges = costs.charges
         self._net: dict[tuple[str, str], Decimal] = {}
         self._order_count = 0
         self._execution_count = 0
         self._place = 0
-
-    def start_step(self) -> None:
-        """Read the clock once for all facts of this step."""
-        self.now_ns = self._clock.now_ns
 
     def next_place(self) -> int:
         """Return the next time priority."""
@@ -86,11 +78,11 @@ class Executions:
             instrument, order.side, quantity, price, liquidity, is_first=not order.has_traded
         )
         order.has_traded = True
-        order.remaining = subtract(order.remaining, quantity)
+        order.remaining = remaining = subtract(order.remaining, quantity)
         key = (order.account, instrument.id)
         net = self._net.get(key, ZERO)
         self._net[key] = add(net, quantity) if order.is_buy else subtract(net, quantity)
-        if not order.remaining:
+        if not remaining:
             self._close(order)
         self._execution_count = count = self._execution_count + 1
         execution_id = self._prefix + str(count)

@@ -86,11 +86,11 @@ class InstrumentMatching:
         self._sell_prices: dict[float, Decimal] = {}
 
     def finish_step(self) -> bool:
-        """Bring the nearest prices up to date; return whether the market still matters here."""
+        """Bring the nearest prices up to date where no order waits for its first price.
+
+        Returns whether the market still matters here.
+        """
         resting = self.resting
-        if resting.waiting:
-            resting.wake()  # the next price is an order's first
-            return True
         has_taken = self.offers.has_taken
         if not resting.priced_count and not has_taken:
             resting.sleep()
@@ -306,14 +306,16 @@ class InstrumentMatching:
 
     def _take_point(self, order: VenueOrder, price: float) -> None:
         """Let an order take what a trade or candle has at `price`."""
-        quantity = self._allowed(order)
-        if order.reduce_only and self._is_stuck(order, self._reducible(order)):
-            return
-        if order.time_in_force is _FOK and quantity < order.remaining:
-            self.end(order, NOT_WHOLE)
-            return
-        if quantity > ZERO:
+        quantity = order.remaining
+        if order.reduce_only or self._budget is not None:
+            if order.reduce_only and self._is_stuck(order, self._reducible(order)):
+                return
+            quantity = self._allowed(order)
+            if order.time_in_force is _FOK and quantity < order.remaining:
+                self.end(order, NOT_WHOLE)
+                return
             self._spend(quantity)
+        if quantity > ZERO:
             self._fill(order, quantity, self._taking_price(order, price), _TAKER)
         if order.is_open:
             self._settle(order)

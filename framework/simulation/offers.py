@@ -22,7 +22,15 @@ _FIRST_DEPTH = 16  # levels read at first; eight times as many whenever those we
 class Offers:
     """The opposite side of the market for takers, and our own side for queue positions."""
 
-    __slots__ = ("_fills", "_id", "_instrument", "_market", "_taken_asks", "_taken_bids")
+    __slots__ = (
+        "_fills",
+        "_id",
+        "_instrument",
+        "_market",
+        "_taken_asks",
+        "_taken_bids",
+        "has_taken",
+    )
 
     def __init__(self, instrument: Instrument, market: MarketView, fills: FillModel) -> None:
         self._instrument = instrument
@@ -31,6 +39,7 @@ class Offers:
         self._fills = fills
         self._taken_asks: dict[float, Decimal] = {}
         self._taken_bids: dict[float, Decimal] = {}
+        self.has_taken = False  # displayed size is used up until the market says something new
 
     @property
     def is_standing(self) -> bool:
@@ -47,13 +56,9 @@ class Offers:
         book = self._market.book(self._id)
         return book if book is not None and book.is_synced else None
 
-    @property
-    def has_taken(self) -> bool:
-        """Whether displayed size is used up until the market says something new."""
-        return bool(self._taken_asks or self._taken_bids)
-
     def forget_taken(self) -> None:
         """Start again: the market displays new sizes."""
+        self.has_taken = False
         self._taken_asks.clear()
         self._taken_bids.clear()
 
@@ -75,6 +80,7 @@ class Offers:
                 break
             quantity = min(left, wanted)
             if quantity > ZERO:
+                self.has_taken = True
                 taken[price] = add(taken.get(price, ZERO), quantity)
                 wanted = subtract(wanted, quantity)
                 takes.append((price, quantity))
@@ -120,19 +126,19 @@ class Offers:
             depth *= 8
 
     def _reachable(self, order: VenueOrder) -> Iterator[tuple[float, Decimal | None]]:
+        """Yield (price, what is left there; None: unlimited) within the limit, best first."""
         limit = order.limit_at
         is_buy = order.is_buy
-        for price, left in self._levels(for_buy=is_buy):
+        for price, size in self._levels(for_buy=is_buy):
             if price > limit if is_buy else price < limit:
                 return
-            yield price, left
+            yield price, None if size is None else self._left(price, size, for_buy=is_buy)
 
-    def _levels(self, *, for_buy: bool) -> Iterator[tuple[float, Decimal | None]]:
-        """Yield (price, what is left there; None: unlimited) of the opposite side, best first."""
+    def _levels(self, *, for_buy: bool) -> Iterator[tuple[float, float | None]]:
+        """Yield (price, displayed size; None: unknown) of the opposite side, best first."""
         book = self.book
         if book is not None:
-            for price, size in _book_levels(book, for_buy=for_buy):
-                yield price, self._left(price, size, for_buy=for_buy)
+            yield from _book_levels(book, for_buy=for_buy)
             return
         quote = self._market.quote(self._id)
         if quote is None:
@@ -143,7 +149,7 @@ class Offers:
             else (quote.bid, quote.bid_size, quote.ask_size)
         )
         if size > 0.0:
-            yield price, self._left(price, size, for_buy=for_buy)
+            yield price, size
         elif other <= 0.0 and price != 0.0:
             yield price, None
 

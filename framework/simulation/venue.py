@@ -26,7 +26,7 @@ from framework.model.instrument import Instrument
 from framework.model.market_data import BookChanged, Candle, Quote, Trade
 from framework.model.orders import OrderType, Side
 from framework.model.reports import EndKind, OrderFact, RequestKind
-from framework.simulation.admission import modify_refusal, submit_refusal
+from framework.simulation.admission import Admission, modify_refusal
 from framework.simulation.candle_walk import walk
 from framework.simulation.costs import CostModel
 from framework.simulation.executions import Executions
@@ -66,7 +66,7 @@ class SimulatedVenue:
         watch: Callable[[str, bool], None],
         random: Random,
     ) -> None:
-        self.executions = Executions(venue, clock, publish, costs)
+        self.executions = Executions(venue, publish, costs)
         self._clock = clock
         self._market = market
         self._instruments = instruments
@@ -77,6 +77,7 @@ class SimulatedVenue:
         self._watch = watch
         self._random = random
         self._matchings: dict[str, InstrumentMatching] = {}
+        self._admissions: dict[str, Admission] = {}
         self._last_arrival_ns = 0
 
     @property
@@ -118,7 +119,7 @@ class SimulatedVenue:
                 )
             ):
                 return
-            self.executions.start_step()
+            self.executions.now_ns = self._clock.now_ns
             matching.on_quote(event)
         elif event.__class__ is Candle:
             if (
@@ -128,7 +129,7 @@ class SimulatedVenue:
                 and event.low > resting.sell_stop_at
             ):
                 return
-            self.executions.start_step()
+            self.executions.now_ns = self._clock.now_ns
             if matching.on_candle_open(event):
                 walk(matching, event, self._fills.candle_path)
         elif event.__class__ is Trade:
@@ -139,15 +140,15 @@ class SimulatedVenue:
                 and event.price > resting.sell_stop_at
             ):
                 return
-            self.executions.start_step()
+            self.executions.now_ns = self._clock.now_ns
             matching.on_trade(event)
         else:
-            self.executions.start_step()
+            self.executions.now_ns = self._clock.now_ns
             matching.on_book()
         self._finish_step(matching)
 
     def _act(self, command: VenueCommand) -> None:
-        self.executions.start_step()
+        self.executions.now_ns = self._clock.now_ns
         if command.__class__ is SubmitOrder:
             self._submit(command)
         elif command.__class__ is CancelOrder:
@@ -160,12 +161,15 @@ class SimulatedVenue:
         if command.order_id in executions.working:
             executions.refused(command.order_id, RequestKind.SUBMIT, "the order is working already")
             return
+        name = command.intent.instrument
+        matching = self._matchings.get(name)
         try:
-            matching = self._matching(command.intent.instrument)
+            if matching is None:
+                matching = self._open(name)
         except UnknownInstrument as unknown:
             executions.rejected(command.order_id, str(unknown))
             return
-        reason = submit_refusal(command, matching.instrument, self._market, executions.now_ns)
+        reason = self._admissions[name].refusal(command, executions.now_ns)
         if reason is not None:
             executions.rejected(command.order_id, reason)
             return
@@ -231,27 +235,37 @@ class SimulatedVenue:
         order = self.executions.working.get(order_id)
         if order is None:
             return
-        self.executions.start_step()
+        self.executions.now_ns = self._clock.now_ns
         matching = self._matchings[order.instrument.id]
         matching.end(order, "expired", EndKind.EXPIRED)
         self._finish_step(matching)
 
     def _finish_step(self, matching: InstrumentMatching) -> None:
-        needs_market = matching.finish_step()
+        resting = matching.resting
+        if resting.waiting:
+            resting.buy_at = INFINITY  # the next price is an order's first
+            needs_market = True
+        else:
+            needs_market = matching.finish_step()
         if needs_market is not matching.is_watched:
             matching.is_watched = needs_market
             self._watch(matching.instrument.id, needs_market)
 
-    def _matching(self, instrument_id: str) -> InstrumentMatching:
-        matching = self._matchings.get(instrument_id)
-        if matching is None:
-            matching = self._matchings[instrument_id] = InstrumentMatching(
-                self._instruments(instrument_id),
-                market=self._market,
-                executions=self.executions,
-                costs=self._costs,
-                fills=self._fills,
-            )
+    def _open(self, name: str) -> InstrumentMatching:
+        """Start to match an instrument.
+
+        Raises:
+            UnknownInstrument: this venue does not have it.
+        """
+        instrument = self._instruments(name)
+        self._admissions[name] = Admission(instrument, self._market)
+        matching = self._matchings[name] = InstrumentMatching(
+            instrument,
+            market=self._market,
+            executions=self.executions,
+            costs=self._costs,
+            fills=self._fills,
+        )
         return matching
 
     def _new_order(self, command: SubmitOrder, instrument: Instrument) -> VenueOrder:

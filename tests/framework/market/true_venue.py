@@ -28,7 +28,7 @@ class Faults(msgspec.Struct, frozen=True):
     restart: float = 0.0003  # numbers begin again on the same connection
     early_snapshot: float = 0.3  # an answer from a cache that lags behind
     late_snapshot: float = 0.2  # an answer that takes long
-    bad: float = 0.001  # a delta with a level of NaN
+    bad: float = 0.003  # a delta with a level of NaN
     lag: int = 0  # steps by which the stream comes behind the answers
 
 
