@@ -67,11 +67,16 @@ class Past:
     def newest(self, count: int) -> list[Candle]:
         """Return the last `count` candles before the start, at most `MOST_PAST`, oldest first."""
         count = max(0, min(count, MOST_PAST))
-        while len(self._newest_first) < count:
-            self._extend()
+        while self.has_fewer_than(count):
+            self.extend()
         return self._newest_first[:count][::-1]
 
-    def _extend(self) -> None:
+    def has_fewer_than(self, count: int) -> bool:
+        """Return whether `newest` would have to make some first."""
+        return len(self._newest_first) < min(count, MOST_PAST)
+
+    def extend(self) -> None:
+        """Make one more block, which takes a millisecond or two."""
         draws = self._random.random_sample((PAST_BLOCK * PAST_STEPS, 5))
         moves = np.clip(self._deviation * noise(draws), -LARGEST_MOVE, LARGEST_MOVE)
         mids = np.multiply.accumulate(np.concatenate(([self._mid_ticks], 1.0 + moves)))

@@ -2,7 +2,6 @@
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -78,9 +77,9 @@ class MockFeed:
         self._begin()
         line = self._lines[instrument]
         length_ns = interval_ns(interval) or self._interval_ns
-        return await self._context.blocking(
-            partial(line.candles, interval, length_ns, end_ns=end_ns, limit=limit)
-        )
+        while line.makes_past(length_ns, end_ns=end_ns, limit=limit):
+            await anyio.lowlevel.checkpoint()  # in parts on the loop: a thread would race with it
+        return line.candles(interval, length_ns, end_ns=end_ns, limit=limit)
 
     async def run(self) -> None:
         """Publish what is subscribed until cancelled."""

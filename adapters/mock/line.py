@@ -2,10 +2,11 @@
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import takewhile
 from random import Random
 from typing import NamedTuple
 
-from adapters.mock.candles import MOST_PAST, Past, candles_of, joined
+from adapters.mock.candles import Past, candles_of, joined
 from adapters.mock.depth import SyntheticBook
 from adapters.mock.process import PriceProcess, Steps, part_of
 from adapters.mock.settings import Market, MockSettings
@@ -106,9 +107,7 @@ class Line:
 
         `length_ns` is a multiple of the shortest interval; candles are aligned to 1970.
         """
-        newest_ns = self._closed[-1].close_ns if self._closed else self._origin_ns
-        last_ns = min(end_ns, newest_ns) // length_ns * length_ns
-        first_ns = last_ns - limit * length_ns
+        first_ns, last_ns = self._span(length_ns, end_ns=end_ns, limit=limit)
         short = self._between(first_ns, last_ns)
         per_candle = length_ns // self._interval_ns
         if per_candle == 1:
@@ -117,15 +116,28 @@ class Line:
         short = short[len(short) - whole :]
         return [joined(short[i : i + per_candle], interval) for i in range(0, whole, per_candle)]
 
+    def makes_past(self, length_ns: int, *, end_ns: int, limit: int) -> bool:
+        """Make a part of the past that `candles` would need; return False once all is there."""
+        first_ns, _ = self._span(length_ns, end_ns=end_ns, limit=limit)
+        if not self._past.has_fewer_than(self._past_count(first_ns)):
+            return False
+        self._past.extend()
+        return True
+
     def _between(self, first_ns: int, last_ns: int) -> list[Candle]:
         """Return the shortest candles that open from `first_ns` on and close by `last_ns`."""
-        past_count = min((self._origin_ns - first_ns) // self._interval_ns, MOST_PAST)
-        candles = [*self._past.newest(past_count), *self._closed]
-        return [
-            candle
-            for candle in candles
-            if candle.open_ns >= first_ns and candle.close_ns <= last_ns
-        ]
+        inside = takewhile(lambda candle: candle.open_ns >= first_ns, reversed(self._closed))
+        candles = [*self._past.newest(self._past_count(first_ns)), *list(inside)[::-1]]
+        return [candle for candle in candles if candle.close_ns <= last_ns]
+
+    def _span(self, length_ns: int, *, end_ns: int, limit: int) -> tuple[int, int]:
+        newest_ns = self._closed[-1].close_ns if self._closed else self._origin_ns
+        last_ns = min(end_ns, newest_ns) // length_ns * length_ns
+        return last_ns - limit * length_ns, last_ns
+
+    def _past_count(self, first_ns: int) -> int:
+        """Return how many candles lie between `first_ns` and the origin."""
+        return (self._origin_ns - first_ns) // self._interval_ns
 
     def _endless(self) -> Iterator[Moment]:
         per_candle = self._interval_ns // self._step_ns

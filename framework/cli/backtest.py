@@ -58,6 +58,8 @@ def show(
         result, artifacts = run_backtest(settings, on_progress=on_progress)
     print(to_json(result).decode() if is_json else summary_text(result))
     write_files(result, artifacts, trades_path=trades_path, report_path=report_path)
+    if not is_json:
+        print(*(f"{path} written" for path in (trades_path, report_path) if path), sep="\n")
     return 0
 
 

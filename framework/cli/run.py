@@ -10,7 +10,7 @@ import gc
 import sys
 from collections.abc import Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from framework.cli.signals import StopSignals
 from framework.settings.loading import load, located
@@ -18,6 +18,7 @@ from framework.settings.modes import Mode
 from framework.settings.structs import Settings
 
 if TYPE_CHECKING:
+    from framework.model.orders import Fill
     from framework.runtime.runner import Runtime
 
 SWITCH_INTERVAL_S = 0.0005  # halves what a durable commit waits for the interpreter lock
@@ -55,6 +56,7 @@ async def run_until_stopped(
     import anyio
     import structlog
 
+    from framework.model.orders import Fill
     from framework.runtime.runner import Runtime
 
     log = structlog.get_logger("run")
@@ -62,19 +64,52 @@ async def run_until_stopped(
     if task is not None:
         signals.on_stop(task.cancel)
     try:
-        async with Runtime(settings) as runtime:
+        async with Runtime(settings, interrupts_handlers=True) as runtime:
             freeze_objects()
+            runtime.engine.bus.on(Fill)(lambda fill: log_fill(log, fill))
             log.info("started", name=settings.name, mode=settings.mode.value, seed=settings.seed)
             with anyio.move_on_after(limit_s) as waiting:
                 signals.on_stop(waiting.cancel)
                 await runtime.wait()
             signals.on_stop(lambda: None)
+        for run in runtime.system.runs:
+            log.info("run_at_the_end", run=run.settings.id, **activity(runtime, run.settings.id))
         for account, figures in outcome(settings, runtime).items():
             log.info("account_at_the_end", account=account, **figures)
     except asyncio.CancelledError:
         if signals.received is None:
             raise
     return signals.exit_code
+
+
+def log_fill(log: Any, fill: "Fill") -> None:
+    """Log one execution."""
+    log.info(
+        "fill",
+        run=fill.run,
+        instrument=fill.instrument,
+        side=fill.side.value,
+        quantity=f"{fill.quantity:f}",
+        price=f"{fill.price:f}",
+    )
+
+
+def activity(runtime: "Runtime", run: str) -> dict[str, str]:
+    """Return what a run did: its orders, how many were filled or denied, what it still holds."""
+    from framework.model.orders import OrderStatus
+
+    statuses = [order.status for order in runtime.engine.registry if order.run == run]
+    held = {
+        holding.instrument.id: f"{holding.quantity:f}"
+        for holding in runtime.engine.ledger.holdings(run=run)
+        if holding.quantity
+    }
+    return {
+        "orders": str(len(statuses)),
+        "filled": str(statuses.count(OrderStatus.FILLED)),
+        "denied": str(statuses.count(OrderStatus.DENIED)),
+        "holds": ", ".join(f"{quantity} {name}" for name, quantity in held.items()) or "nothing",
+    }
 
 
 def outcome(settings: Settings, runtime: "Runtime") -> dict[str, dict[str, str]]:

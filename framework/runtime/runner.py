@@ -319,9 +319,19 @@ class Runtime:
                 log.error("strategy_did_not_stop", run=run.settings.id)
                 self._finish(run)
         await _settled(system)
+        if not self.is_recorded:
+            await _until(lambda: not any(map(self._is_closing, system.runs)))
         for venue in system.venues:
             if venue.adapter.close is not None:
                 await venue.adapter.close()
+
+    def _is_closing(self, run: Run) -> bool:
+        """Whether orders that the stop policy wants gone are still open."""
+        policy = run.settings.on_stop
+        return policy is not StopPolicy.LEAVE and any(
+            policy is not StopPolicy.CANCEL_ENTRIES or not order.reduce_only
+            for order in self.engine.registry.open_orders(run.settings.id)
+        )
 
     def _stop_data(self) -> None:
         if self.driver is None:

@@ -33,6 +33,7 @@ from framework.model.orders import Fill, FillCorrected, Order
 from framework.model.reports import EndKind, OrderEnded, RequestKind, RequestRefused
 from framework.risk.limits import RiskSettings, standard_checks
 from framework.runtime.adapters import find_adapter
+from framework.settings.checks import check_settings, resolved
 from framework.settings.decoding import decode_section
 from framework.settings.modes import DataSource, OrderRoute, data_and_orders
 from framework.settings.structs import Settings, StrategySettings, VenueSettings
@@ -138,6 +139,8 @@ def build(settings: Settings, seams: Seams, log: OrderLog, *, journal_id: str) -
     Raises:
         ConfigError: a venue, account or strategy does not fit; names the key.
     """
+    settings = resolved(settings)  # settings made in code have not been through `load`
+    check_settings(settings)
     accounts = {strategy.id: strategy.account for strategy in settings.strategies}
     risk = RiskSettings(**msgspec.structs.asdict(settings.risk))
     engine = Engine(

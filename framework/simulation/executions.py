@@ -78,12 +78,14 @@ class Executions:
             instrument, order.side, quantity, price, liquidity, is_first=not order.has_traded
         )
         order.has_traded = True
-        order.remaining = remaining = subtract(order.remaining, quantity)
+        if quantity == order.remaining:
+            order.remaining = ZERO
+            self._close(order)
+        else:
+            order.remaining = subtract(order.remaining, quantity)
         key = (order.account, instrument.id)
         net = self._net.get(key, ZERO)
         self._net[key] = add(net, quantity) if order.is_buy else subtract(net, quantity)
-        if not remaining:
-            self._close(order)
         self._execution_count = count = self._execution_count + 1
         execution_id = self._prefix + str(count)
         self._publish(

@@ -266,7 +266,7 @@ class InstrumentMatching:
             if order.is_open:  # not ended by an earlier fill: nothing left to reduce
                 resting.remove(order)
                 self._take_point(order, price)
-        if not (resting.buys or resting.sells):
+        if not resting.priced_count:
             return
         for order in (*resting.buys, *resting.sells):
             if not order.is_open:

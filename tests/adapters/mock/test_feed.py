@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from adapters.mock import build
@@ -123,7 +124,7 @@ async def test_history_and_live_candles_join_without_a_hole() -> None:
     feed.subscribe("venue:X", "candles", "5m")
     before = await feed.history("venue:X", "1m", end_ns=context.clock.now_ns, limit=100)
 
-    live = await ran(feed, context, *seconds(600))
+    live = await ran(feed, context, *seconds(600, context.clock.now_ns))
     after = await feed.history("venue:X", "1m", end_ns=context.clock.now_ns, limit=110)
     fives = await feed.history("venue:X", "5m", end_ns=context.clock.now_ns, limit=4)
 

@@ -1,4 +1,5 @@
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,6 @@ def test_the_past_leads_up_to_the_start_price_however_it_is_asked_for() -> None:
     assert once.newest(10) == candles[-10:]
     assert candles[-1].close_ns == 10**7 * MINUTE_NS
     assert candles[-1].close == pytest.approx(100, rel=0.01)
-    for before, after in zip(candles, candles[1:], strict=False):
+    for before, after in pairwise(candles):
         assert before.close_ns == after.open_ns
         assert after.open == pytest.approx(before.close, rel=0.01)

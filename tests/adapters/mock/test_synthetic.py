@@ -26,7 +26,7 @@ def feed_of(seed: int = 7, **section: Any) -> SyntheticFeed:
 
 
 def test_a_series_has_as_many_candles_as_asked_for() -> None:
-    candles = [event for event in feed_of(source={"count": 2_500}).scan()]
+    candles = list(feed_of(source={"count": 2_500}).scan())
 
     assert all(isinstance(candle, Candle) for candle in candles)
     assert [candle.time_ns for candle in candles] == [
