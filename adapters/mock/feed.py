@@ -112,10 +112,8 @@ class MockFeed:
 
     def burst(self, instrument: str, size: int) -> None:
         """Let `instrument` trade `size` times at once, now."""
-        self._line(instrument)
         now_ns = self._context.clock.now_ns
-        price = self._markets[instrument].process.start_price
-        trade = Trade(instrument, now_ns, now_ns, price, 1.0)
+        trade = Trade(instrument, now_ns, now_ns, self._line(instrument).last_price, 1.0)
         self._outbox.extend([trade] * size)
         self._due.set()
 

@@ -49,6 +49,7 @@ class Line:
             snapshot_every=settings.snapshot_every,
             random=Random(seeds.book),
         )
+        self.last_price = market.process.start_price
         self._market = market
         self._settings = settings
         self._origin_ns = origin_ns
@@ -79,7 +80,9 @@ class Line:
 
     def step(self) -> Moment:
         """Return the next step."""
-        return next(self._moments)
+        moment = next(self._moments)
+        self.last_price = moment.trade.price
+        return moment
 
     def move_book(self, moment: Moment, *, received_ns: int) -> BookSnapshot | BookDelta | None:
         """Move the book with a step; None where its message is lost, as the faults say."""

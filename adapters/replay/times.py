@@ -66,7 +66,7 @@ class TimeReader(msgspec.Struct, frozen=True):
         """
         limit = LAST_NS // self.unit_ns
         if len(numbers) and (numbers.max() > limit or numbers.min() < -limit):
-            raise ValueError("time is out of range: is `time_unit` right?")
+            raise ValueError("time out of range: is `time_unit` right?")
         return numbers * np.int64(self.unit_ns)
 
     def _parse_alike(self, texts: Sequence[str]) -> Times | None:
@@ -89,7 +89,7 @@ class TimeReader(msgspec.Struct, frozen=True):
             raise ValueError(f"unreadable time {text!r}")
         time_ns = Decimal(text.strip()) * self.unit_ns
         if time_ns != int(time_ns) or abs(time_ns) > LAST_NS:
-            raise ValueError(f"time {text!r} is out of range: is `time_unit` right?")
+            raise ValueError(f"time out of range {text!r}: is `time_unit` right?")
         return int(time_ns)
 
     def _formatted(self, text: str) -> int:

@@ -87,7 +87,9 @@ class Subscriber:
         self._failure: ChannelOverflow | None = None
         self._first: deque[Any] = deque()  # handed out before anything queued: warm-up
         self.is_async = any(iscoroutinefunction(handler) for handler in handlers.values())
-        self.is_busy = self.is_async  # until its task runs
+        self._is_held = False
+        self._is_paused = self.is_async  # until its task runs; later, while a handler waits
+        self.is_busy = self._is_paused
         self.task = EagerTask(before=self._resume, after=after, done=self._finished)
 
     # -- taking in ---------------------------------------------------------------------------
@@ -169,14 +171,14 @@ class Subscriber:
 
     def hold(self) -> None:
         """Let what comes wait in the queues until `release`."""
-        self.is_busy = True
-        self.bus.routes_changed(self)
+        self._is_held = True
+        self._note_busy()
 
     def release(self, first: Iterable[Any] = ()) -> None:
         """Go on, with `first` before anything that is queued."""
         self._first.extend(first)
-        self.is_busy = False
-        self.bus.routes_changed(self)
+        self._is_held = False
+        self._note_busy()
         self.bus.wake()
 
     def wrap(self, event_type: type, wrapper: Callable[[Handler], Handler]) -> None:
@@ -212,7 +214,8 @@ class Subscriber:
                 if event is None:
                     return
                 limit -= 1
-                if not self.handle(event):
+                self.handle(event)
+                if self.is_busy:  # it waits, or asked to be held
                     return
         except ChannelOverflow as failure:
             self.on_overflow(failure)
@@ -249,13 +252,17 @@ class Subscriber:
         await self.task.run(self._ready)
 
     def _ready(self) -> None:
-        self.is_busy = False
-        self.bus.routes_changed(self)
+        self._is_paused = False
+        self._note_busy()
         self.bus.wake()
 
     def _pause(self, event_type: type) -> None:
-        self.is_busy = True
+        self._is_paused = True
         self.current_handler = getattr(self._handlers[event_type], "__name__", "")
+        self._note_busy()
+
+    def _note_busy(self) -> None:
+        self.is_busy = self._is_held or self._is_paused
         self.bus.routes_changed(self)
 
     def _resume(self) -> None:
@@ -267,8 +274,8 @@ class Subscriber:
         if error is not None:
             self.failed(self.event.__class__, error)
         self._after()
-        self.is_busy = False
-        self.bus.routes_changed(self)
+        self._is_paused = False
+        self._note_busy()
         self.bus.wake()
 
     def statistics(self) -> SubscriberStatistics:

@@ -370,10 +370,13 @@ class RunContext:
         """Publish an event of the user's own."""
         self._engine.bus.publish(event)
 
-    def end(self) -> None:
-        """Cancel timers and feed subscriptions of this session."""
+    def end_timers(self) -> None:
+        """Cancel the timers of this session."""
         for name in list(self._timers):
             self.cancel_timer(name)
+
+    def unwatch(self) -> None:
+        """Give up the feed subscriptions of this session: its orders need no prices any more."""
         for channel, instrument, interval in self._watched:
             feed = self._feeds.get(venue_of(instrument))
             if feed is not None:

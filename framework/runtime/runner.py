@@ -280,7 +280,7 @@ class Runtime:
         elif policy is StopPolicy.FLATTEN:
             desk.flatten(run_id)
         run.context.block(run.context.blocked_reason or "stopped")
-        run.context.end()
+        run.context.end_timers()
 
     def _start_watchdog(self) -> None:
         bus = self.engine.bus
@@ -321,6 +321,8 @@ class Runtime:
         await _settled(system)
         if not self.is_recorded:
             await _until(lambda: not any(map(self._is_closing, system.runs)))
+        for run in system.runs:
+            run.context.unwatch()
         for venue in system.venues:
             if venue.adapter.close is not None:
                 await venue.adapter.close()

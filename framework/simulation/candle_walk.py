@@ -42,7 +42,7 @@ def _move(matching: InstrumentMatching, to: float, *, is_up: bool) -> None:
 
 def _next_stop(stops: list[VenueOrder], to: float) -> VenueOrder | None:
     for order in stops:
-        if order.stop_at > to if order.is_buy else order.stop_at < to:
+        if not order.is_met(to):
             return None
         if order.trigger_by is not _MARK:
             return order

@@ -14,7 +14,6 @@ The market always trades on its recorded course: our orders do not move it.
 
 from decimal import Decimal
 
-from framework.errors import InvariantBroken
 from framework.interfaces import MarketView
 from framework.model.decimals import ZERO, add, subtract
 from framework.model.instrument import Instrument
@@ -106,11 +105,11 @@ class InstrumentMatching:
         instrument = self.instrument.id
         if self.offers.is_standing:
             best = self.offers.best(for_buy=order.is_buy)
-            return best is not None and _is_within(order, best)
+            return best is not None and order.is_within(best)
         trade = self._market.trade(instrument)
         candle = self._market.candle(instrument) if trade is None else None
         last = trade.price if trade else candle.close if candle else None
-        return last is not None and _is_through(order, last)
+        return last is not None and order.is_through(last)
 
     def arrive(self, order: VenueOrder) -> None:
         """Match a new, amended or triggered order with what stands, or let it wait."""
@@ -138,7 +137,8 @@ class InstrumentMatching:
     def on_book(self) -> None:
         """Match against a changed book; a book that is not synchronised fills nothing."""
         self.has_ticks = True
-        if self.offers.book is not None:
+        book = self.offers.book
+        if book is not None and self.resting.concerns(book.best_bid, book.best_ask):
             self.offers.forget_taken()
             self._match_standing()
 
@@ -178,7 +178,7 @@ class InstrumentMatching:
         """Whether trading at `price` fills a limit order, by the fill model."""
         if price == order.limit_at:
             return self._fills.fills_on_touch
-        return _is_through(order, price)
+        return order.is_through(price)
 
     @property
     def is_exhausted(self) -> bool:
@@ -190,7 +190,7 @@ class InstrumentMatching:
         quantity = self._allowed(order)
         if quantity > ZERO:
             self._spend(quantity)
-            self._fill(order, quantity, _own_price(order) if price is None else price, _MAKER)
+            self._fill(order, quantity, order.own_price if price is None else price, _MAKER)
 
     def trigger(self, order: VenueOrder, price: float | None) -> None:
         """Tell that a stop was triggered, and go on with its market or limit order.
@@ -241,7 +241,7 @@ class InstrumentMatching:
         for shelf in (resting.buys, resting.sells):
             best = offers.best(for_buy=shelf is resting.buys) if shelf else None
             for order in shelf[:]:
-                is_reached = best is not None and _is_within(order, best)
+                is_reached = best is not None and order.is_within(best)
                 if not is_reached and not has_fresh:
                     break
                 if not order.is_open:
@@ -302,7 +302,7 @@ class InstrumentMatching:
         for _, taken in self.offers.take(order, self._reducible(order)):
             quantity = add(quantity, taken)
         if quantity > ZERO:
-            self._fill(order, quantity, _own_price(order), _MAKER)
+            self._fill(order, quantity, order.own_price, _MAKER)
 
     def _take_point(self, order: VenueOrder, price: float) -> None:
         """Let an order take what a trade or candle has at `price`."""
@@ -337,7 +337,7 @@ class InstrumentMatching:
         """Fill a resting order at its own price with at most `most`; return how much it took."""
         quantity = min(most, self._allowed(order))
         if quantity > ZERO:
-            self._fill(order, quantity, _own_price(order), _MAKER)
+            self._fill(order, quantity, order.own_price, _MAKER)
         return quantity
 
     def _fill(
@@ -392,19 +392,3 @@ class InstrumentMatching:
     def _round_price(self, order: VenueOrder, price: float) -> Decimal:
         """Return a traded price on the tick, rounded against the order."""
         return self.instrument.round_price(price, towards="above" if order.is_buy else "below")
-
-
-def _own_price(order: VenueOrder) -> Decimal:
-    if order.limit is None:
-        raise InvariantBroken(f"resting order {order.order_id} has no limit price")
-    return order.limit
-
-
-def _is_within(order: VenueOrder, price: float) -> bool:
-    """Whether `price` is as good as the order's limit, or better."""
-    return price <= order.limit_at if order.is_buy else price >= order.limit_at
-
-
-def _is_through(order: VenueOrder, price: float) -> bool:
-    """Whether `price` is better than the order's limit."""
-    return price < order.limit_at if order.is_buy else price > order.limit_at

@@ -11,9 +11,11 @@ from operator import attrgetter
 
 import msgspec
 
+from framework.errors import InvariantBroken
 from framework.interfaces import TimerHandle
 from framework.model.decimals import subtract
 from framework.model.instrument import Instrument
+from framework.model.market_data import Level
 from framework.model.orders import OrderType, Side, TimeInForce, TriggerBy
 
 INFINITY = float("inf")
@@ -65,6 +67,25 @@ class VenueOrder(msgspec.Struct, gc=False, eq=False):
     def filled(self) -> Decimal:
         """What has traded so far."""
         return subtract(self.quantity, self.remaining)
+
+    @property
+    def own_price(self) -> Decimal:
+        """The limit that a resting order trades at."""
+        if self.limit is None:
+            raise InvariantBroken(f"resting order {self.order_id} has no limit price")
+        return self.limit
+
+    def is_within(self, price: float) -> bool:
+        """Whether `price` is as good as the limit, or better."""
+        return price <= self.limit_at if self.is_buy else price >= self.limit_at
+
+    def is_through(self, price: float) -> bool:
+        """Whether `price` is better than the limit."""
+        return price < self.limit_at if self.is_buy else price > self.limit_at
+
+    def is_met(self, price: float) -> bool:
+        """Whether a stop's judging price is at its trigger or beyond."""
+        return price >= self.stop_at if self.is_buy else price <= self.stop_at
 
 
 class RestingOrders:
@@ -185,6 +206,14 @@ class RestingOrders:
         self.sell_stop_at = sell_stops[0].stop_at if sell_stops else -INFINITY
         self.sell_at = self.sells[0].limit_at if self.sells else INFINITY
         self.buy_at = self.buys[0].limit_at if self.buys else -INFINITY
+
+    def concerns(self, best_bid: Level | None, best_ask: Level | None) -> bool:
+        """Whether the best of a book reaches the nearest prices."""
+        if self.has_stops or self.buy_at == INFINITY:
+            return True
+        return (best_ask is not None and best_ask[0] <= self.buy_at) or (
+            best_bid is not None and best_bid[0] >= self.sell_at
+        )
 
     def wake(self) -> None:
         """Let every quote, trade and candle concern us."""

@@ -39,7 +39,7 @@ class StopTriggers:
             price = trade.price
         else:
             price = self._offers.best(for_buy=order.is_buy)
-        return price is not None and _is_met(order, price)
+        return price is not None and order.is_met(price)
 
     def met_by_standing(self) -> list[VenueOrder]:
         """Return the stops that the quote or book meets."""
@@ -68,7 +68,7 @@ class StopTriggers:
         if mark is None:
             return []
         stops = (*resting.buy_stops, *resting.sell_stops)
-        return [order for order in stops if order.trigger_by is _MARK and _is_met(order, mark)]
+        return [order for order in stops if order.trigger_by is _MARK and order.is_met(mark)]
 
     def _mark(self) -> float | None:
         mark = self._market.mark_price(self._id)
@@ -78,13 +78,8 @@ class StopTriggers:
 def _met(shelf: list[VenueOrder], price: float, *, last: bool, bid_ask: bool) -> list[VenueOrder]:
     met: list[VenueOrder] = []
     for order in shelf:
-        if not _is_met(order, price):
+        if not order.is_met(price):
             break
         if (order.trigger_by is _LAST and last) or (order.trigger_by is _BID_ASK and bid_ask):
             met.append(order)
     return met
-
-
-def _is_met(order: VenueOrder, price: float) -> bool:
-    """Whether a stop's judging price is at its trigger or beyond."""
-    return price >= order.stop_at if order.is_buy else price <= order.stop_at

@@ -277,5 +277,5 @@ def test_levels_are_sorted_unique_positive_and_best_comes_first(
     assert bid_prices == sorted(set(bid_prices), reverse=True)
     assert ask_prices == sorted(set(ask_prices))
     assert all(size > 0 for _, size in book.bids(99) + book.asks(99))
-    assert [book.best_bid] == (book.bids(1) or [None])
-    assert [book.best_ask] == (book.asks(1) or [None])
+    assert book.best_bid == next(iter(book.bids(1)), None)
+    assert book.best_ask == next(iter(book.asks(1)), None)

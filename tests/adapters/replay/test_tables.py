@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import tracemalloc
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -198,6 +199,30 @@ def test_a_range_cuts_both_ends(tmp_path: Path) -> None:
     feed = candles_feed(path, start="2024-01-01T00:02", end="2024-01-01T00:03")
 
     assert [event.time_ns for event in feed.scan()] == [START_NS + 2 * MINUTE_NS]
+
+
+def peak_bytes(path: str) -> int:
+    """Return the most memory that Python held while a file was scanned."""
+    feed = quotes_feed(path)
+    tracemalloc.start()
+    try:
+        for _ in feed.scan_chunks():
+            pass
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = f"{START_NS},100.25,100.5\n"
+    small = write(tmp_path, "small.csv.gz", "time_ns,bid,ask\n" + row * 10_000)
+    large = write(tmp_path, "large.csv.gz", "time_ns,bid,ask\n" + row * 40_000)
+
+    for is_fast in (True, False):
+        monkeypatch.setattr(scan, "has_pyarrow", lambda fast=is_fast: fast)
+        assert peak_bytes(large) < 1.2 * peak_bytes(small)
 
 
 def quotes_table(**columns: Any) -> Any:
