@@ -216,13 +216,13 @@ class Bus:
 
     def set_instrument_step(self, event_type: type, instrument: str, step: Step | None) -> None:
         """Have `step` see one instrument's events after the type's own step; None ends it."""
-        topic = self._topic(event_type)
+        topic = self.topics.get(event_type) or self._topic(event_type)
         if step is None:
             topic.steps_by_instrument.pop(instrument, None)
         else:
             topic.steps_by_instrument[instrument] = step
         for route in topic.routes_by_instrument.get(instrument, ()):
-            route.step = self._step_of(topic, route)
+            route.step = step if topic.step is None else self._step_of(topic, route)
 
     # -- reading -----------------------------------------------------------------------------
 

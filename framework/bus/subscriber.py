@@ -187,6 +187,11 @@ class Subscriber:
         if handler is not None:
             self._handlers[event_type] = wrapper(handler)
 
+    def silence(self) -> None:
+        """Call no handler any more; what comes is counted as delivered."""
+        self._handlers.clear()
+        self.bus.routes_changed(self)
+
     def take(self) -> Any:
         """Return the next event in order, or None; raises what ended the subscription."""
         if self._first:
@@ -258,7 +263,7 @@ class Subscriber:
 
     def _pause(self, event_type: type) -> None:
         self._is_paused = True
-        self.current_handler = getattr(self._handlers[event_type], "__name__", "")
+        self.current_handler = getattr(self._handlers.get(event_type), "__name__", "")
         self._note_busy()
 
     def _note_busy(self) -> None:

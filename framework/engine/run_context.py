@@ -6,15 +6,18 @@ from decimal import Decimal
 from random import Random
 from typing import Any, TypeVar
 
-from framework.bus.subscriber import Handler, Interest, Subscriber
+import structlog
+
+from framework.bus.subscriber import Interest, Subscriber
 from framework.engine.engine import Engine
-from framework.errors import OrderError
+from framework.engine.warm_up import WarmUp
+from framework.errors import OffGrid, OrderError, StrategyError
 from framework.interfaces import BookView, MarketFeed, TimerHandle
 from framework.model.account import Account
 from framework.model.decimals import ZERO
 from framework.model.events import Timer
 from framework.model.identity import venue_of
-from framework.model.instrument import Instrument, Number
+from framework.model.instrument import Instrument, InstrumentChanged, Number
 from framework.model.market_data import (
     BookChanged,
     BookDelta,
@@ -32,13 +35,15 @@ from framework.portfolio.exposure import PositionView
 
 T = TypeVar("T")
 
+log = structlog.get_logger("runs")
+
 CHANNEL_TYPES: dict[str, tuple[type, ...]] = {
     "quotes": (Quote,),
     "trades": (Trade,),
     "candles": (Candle,),
     "book": (BookChanged,),
     "deltas": (BookSnapshot, BookDelta),
-    "market": (Ticker, MarkPrice, Funding, MarketStatus),
+    "market": (Ticker, MarkPrice, Funding, MarketStatus, InstrumentChanged),
 }
 FEED_CHANNEL = {"deltas": "book"}  # what a feed is asked for, where it differs
 
@@ -60,16 +65,15 @@ class RunContext:
         self.run = run
         self.session = session
         self.random = random
-        self.is_warming_up = False
         self.subscriber: Subscriber | None = None  # set by the runtime
-        self.warmups: list[tuple[str, str, int]] = []  # instrument, interval, candles
+        self.warm_up = WarmUp(self.history, engine.bus.publish)
         self._engine = engine
         self._account = account
         self._feeds = feeds
         self._blocking = blocking
         self._sequence = -1  # of the event the last command followed from
         self._command_count = 0
-        self._item_sequence = -1
+        self._item = (-1, -1)  # what `_item_ns` was read for
         self._item_ns = 0
         self._views: dict[str, PositionView] = {}
         self._timers: dict[str, TimerHandle] = {}
@@ -81,18 +85,25 @@ class RunContext:
 
     @property
     def now_ns(self) -> int:
-        """Market time, fixed while one item is handled."""
-        sequence = self._handled()
-        if sequence != self._item_sequence:
-            self._item_sequence = sequence
+        """Market time, fixed while one item is handled: an event, or what follows an await."""
+        item = (self._handled(), self._engine.bus.ticket)
+        if item != self._item:
+            self._item = item
             self._item_ns = self._engine.clock.now_ns
         return self._item_ns
+
+    @property
+    def is_warming_up(self) -> bool:
+        """Whether the event being handled comes from history."""
+        return self.subscriber is not None and self.warm_up.is_history(self.subscriber.event)
 
     def _handled(self) -> int:
         return 0 if self.subscriber is None else self.subscriber.sequence
 
     def set_timer(self, name: str, *, first_ns: int, every_ns: int | None) -> None:
         """Publish `Timer` at `first_ns` and then each `every_ns`; a set one is replaced."""
+        if every_ns is not None and every_ns <= 0:
+            raise StrategyError(f"timer {name!r}: {every_ns} ns is no period")
         self.cancel_timer(name)
 
         def fire() -> None:
@@ -138,6 +149,11 @@ class RunContext:
         """Let orders pass to the gate again."""
         self.blocked_reason = ""
 
+    @property
+    def refusal(self) -> str:
+        """Why orders are denied before the gate is asked; empty where they are not."""
+        return self.blocked_reason or ("warming_up" if self.is_warming_up else "")
+
     def submit(
         self,
         instrument: str,
@@ -159,7 +175,7 @@ class RunContext:
         if sequence != self._sequence:
             self._sequence, self._command_count = sequence, 0
         self._command_count += 1
-        refusal = self.blocked_reason or ("warming_up" if self.is_warming_up else "")
+        refusal = self.refusal
         exact_quantity, exact_price, exact_stop = ZERO, None, None
         try:
             definition = self._engine.instrument(instrument)
@@ -191,10 +207,10 @@ class RunContext:
         state = desk.deny(intent, refusal) if refusal else desk.submit(intent)
         return state.order_id
 
-    def cancel(self, order_id: str) -> None:
-        """Ask for one of this run's orders to be taken back."""
+    def cancel(self, order_id: str) -> str | None:
+        """Ask for one of this run's orders to be taken back; return why it cannot be, or None."""
         self._own(order_id)
-        self._engine.desk.cancel(order_id)
+        return self._engine.desk.cancel(order_id)
 
     def modify(
         self,
@@ -203,15 +219,25 @@ class RunContext:
         quantity: Number | None = None,
         price: Number | None = None,
         stop_price: Number | None = None,
-    ) -> None:
-        """Ask for one of this run's orders to be changed. Raises OrderError if impossible."""
+    ) -> str | None:
+        """Ask for one of this run's orders to be changed; return why it cannot be, or None.
+
+        Raises:
+            OrderError: this run has no such order.
+        """
         definition = self._own(order_id)
-        self._engine.desk.modify(
-            order_id,
-            quantity=None if quantity is None else definition.quantity(quantity),
-            price=None if price is None else definition.price(price),
-            stop_price=None if stop_price is None else definition.price(stop_price),
-        )
+        refusal = self.refusal
+        if refusal:
+            return refusal
+        try:
+            return self._engine.desk.modify(
+                order_id,
+                quantity=None if quantity is None else definition.quantity(quantity),
+                price=None if price is None else definition.price(price),
+                stop_price=None if stop_price is None else definition.price(stop_price),
+            )
+        except OffGrid as error:
+            return error.reason
 
     def _own(self, order_id: str) -> Instrument:
         state = self._engine.registry.get(order_id)
@@ -224,12 +250,21 @@ class RunContext:
         self._engine.desk.cancel_all(self.run, instrument)
 
     def close(self, instrument: str) -> str | None:
-        """Cancel entries and send one reducing order; the same one while it works."""
+        """Cancel entries and send one reducing order; the same one while it works.
+
+        None, too, on old candles: what is held now is not to be closed for what was then.
+        """
+        if self.is_warming_up:
+            log.warning("close_while_warming_up", run=self.run, instrument=instrument)
+            return None
         state = self._engine.desk.close(self.run, instrument)
         return None if state is None else state.order_id
 
     def flatten(self) -> None:
-        """Cancel everything and close every position of this run."""
+        """Cancel everything and close every position of this run, but not on old candles."""
+        if self.is_warming_up:
+            log.warning("flatten_while_warming_up", run=self.run)
+            return
         self._engine.desk.flatten(self.run)
 
     def order(self, order_id: str) -> Order | None:
@@ -244,7 +279,10 @@ class RunContext:
     async def order_when(
         self, order_id: str, condition: Callable[[Order], bool], timeout_s: float | None
     ) -> Order:
-        """Wait until an order fits `condition`."""
+        """Wait until an order of this run fits `condition`. Raises KeyError, TimeoutError."""
+        state = self._engine.registry.get(order_id)
+        if state is None or state.intent.run != self.run:
+            raise KeyError(order_id)
         return await self._engine.order_when(order_id, condition, timeout_s)
 
     # -- state -------------------------------------------------------------------------------
@@ -307,8 +345,7 @@ class RunContext:
         if feed is not None:
             feed.subscribe(instrument, FEED_CHANNEL.get(channel, channel), interval)
             if warmup:
-                self.warmups.append((instrument, interval, warmup))
-                self.subscriber.hold()  # until the runtime has fetched the history
+                self.warm_up.ask(self.subscriber, instrument, interval, warmup)
 
     async def history(self, instrument: str, interval: str, limit: int) -> list[Candle]:
         """Return up to `limit` closed candles before now; none where there is no feed."""
@@ -318,40 +355,6 @@ class RunContext:
         return await feed.history(
             instrument, interval, end_ns=self._engine.clock.now_ns, limit=limit
         )
-
-    async def warm_up(self) -> None:
-        """Fetch what was asked for and hand it out before the first live candle."""
-        subscriber = self.subscriber
-        if subscriber is None or not self.warmups:
-            return
-        candles: list[Candle] = []
-        joined_ns: dict[tuple[str, str], int] = {}
-        for instrument, interval, limit in self.warmups:
-            history = await self.history(instrument, interval, limit)
-            candles += history
-            if history:
-                joined_ns[instrument, interval] = history[-1].open_ns
-        self.warmups.clear()
-        old = {id(candle) for candle in candles}
-        subscriber.wrap(Candle, lambda handler: self._joining(handler, old, joined_ns))
-        subscriber.release(sorted(candles, key=lambda candle: candle.time_ns))
-
-    def _joining(
-        self, handler: Handler, history: set[int], joined_ns: dict[tuple[str, str], int]
-    ) -> Handler:
-        """Mark history as such, and skip live candles that it already held."""
-
-        def on_candle(candle: Candle) -> Any:
-            if id(candle) in history:
-                history.discard(id(candle))
-                self.is_warming_up = True
-                return handler(candle)
-            self.is_warming_up = False
-            if candle.open_ns <= joined_ns.get((candle.instrument, candle.interval), -1):
-                return None
-            return handler(candle)
-
-        return on_candle
 
     # -- the world outside -------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ Status, the first line that holds:
     an end that holds                               CANCELLED, EXPIRED, REJECTED
     filled > 0                                      PARTIALLY_FILLED
     triggered                                       TRIGGERED
-    accepted, or replaced                           ACCEPTED
+    accepted, replaced, or a fill (since busted)    ACCEPTED
     otherwise                                       INITIALISED, DENIED, HELD, SUBMITTED: its origin
 
 An end holds unless it is a rejection that we only inferred (evidence other than "venue") of an
@@ -242,7 +242,7 @@ def status_of(facts: OrderFacts) -> OrderStatus:
     if end is not None and (
         end.kind is not END_REJECTED
         or end.evidence == BY_VENUE
-        or not (has_fills or facts.is_triggered or facts.is_accepted or facts.replaced)
+        or not (facts.executions or facts.is_triggered or facts.is_accepted or facts.replaced)
     ):
         kind = end.kind
         if kind is END_CANCELLED:
@@ -252,7 +252,7 @@ def status_of(facts: OrderFacts) -> OrderStatus:
         return PARTIALLY_FILLED
     if facts.is_triggered:
         return TRIGGERED
-    if facts.is_accepted or facts.replaced is not None:
+    if facts.is_accepted or facts.replaced is not None or facts.executions:
         return ACCEPTED
     return facts.origin
 

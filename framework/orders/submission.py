@@ -356,12 +356,16 @@ class OrderDesk:
         if order is None:
             return
         facts = order.facts
-        if command.__class__ is SubmitOrder:
+        if isinstance(command, SubmitOrder):
             facts.submit_request = SENT
-        elif command.__class__ is CancelOrder:
+            if facts.submit_state is WAITING:
+                facts.submit_state = SENT
+            return
+        if isinstance(command, CancelOrder):
             facts.cancel_request = SENT
         elif order.pending is command:
             facts.modify_request = SENT
+        facts.refresh_requests()
 
     def adopt(self, order_id: str, intent: OrderIntent, account: str) -> OrderState:
         """Take in an order that nobody here sent, with the facts kept about it (R-26).

@@ -13,7 +13,6 @@ import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
-from inspect import iscoroutine
 from types import TracebackType
 from typing import Any
 
@@ -21,22 +20,27 @@ import anyio
 import anyio.abc
 import structlog
 
-from framework.bus.subscriber import Handler
 from framework.clock.clock import LiveClock, LoopClock, VirtualClock
-from framework.clock.watchdog import Watchdog
 from framework.engine.driver import Driver
 from framework.engine.engine import Engine
-from framework.errors import ChannelOverflow, FrameworkError, HandlerTimeout, InvariantBroken
-from framework.model.events import RunStarted, RunStopping
-from framework.runtime.wiring import Run, Seams, System, build
+from framework.errors import FrameworkError, InvariantBroken
+from framework.interfaces import MarketFeed, OrderLog
+from framework.model.events import RunStarted
+from framework.runtime.supervisor import Supervisor
+from framework.runtime.wiring import Seams, System, build
 from framework.settings.modes import Mode
-from framework.settings.structs import ErrorPolicy, Settings, StopPolicy
+from framework.settings.structs import Settings
 from framework.simulation.loop import SimulatedLoop, seeded_random
 from framework.store.memory import MemoryLog
 
 log = structlog.get_logger("runtime")
 
-FAREWELL_S = 5.0  # how long strategies and venues have to finish at a stop
+START_S = 5.0  # how long the tasks of strategies have to come up
+STRATEGIES_S = 4.0  # how long strategies have at a stop; all waits together: below 10 s (R-10)
+RECORDED_S = 0.5  # the same where market time has stopped: only answers from outside may come
+CANCELLED_S = 1.0  # and then their cancelled handlers
+ANSWERS_S = 3.0  # and then venues to answer what the stop policies asked for
+CLOSE_S = 1.0  # and then each adapter
 FAREWELL_ROUNDS = 1_000  # the same on a simulated loop, whose time stands still meanwhile
 TURN = 256  # recorded events per turn of a real loop
 MEMORY_LOG_ENTRIES = 1_000_000  # of a live or paper session without a journal
@@ -51,6 +55,7 @@ class Runtime:
         *,
         interrupts_handlers: bool = False,
         journal_id: str | None = None,
+        order_log: OrderLog | None = None,
     ) -> None:
         self.settings = settings
         self.driver: Driver | None = None
@@ -61,10 +66,12 @@ class Runtime:
         self._journal_id = journal_id or (
             f"seed {settings.seed}" if self.is_recorded else secrets.token_hex(16)
         )
+        self._order_log = order_log or MemoryLog(None if self.is_recorded else MEMORY_LOG_ENTRIES)
         self._system: System | None = None
         self._stop_requested: asyncio.Event | None = None
         self._stack = AsyncExitStack()
-        self._watchdog: Watchdog | None = None
+        self._supervisor: Supervisor | None = None
+        self._feed_scopes: list[anyio.CancelScope] = []
 
     # -- for those who embed it ----------------------------------------------------------------
 
@@ -104,13 +111,13 @@ class Runtime:
     async def __aenter__(self) -> "Runtime":
         self._stop_requested = asyncio.Event()
         seams = self._seams()
-        order_log = MemoryLog(None if self.is_recorded else MEMORY_LOG_ENTRIES)
-        self._system = build(self.settings, seams, order_log, journal_id=self._journal_id)
-        for run in self._system.runs:
-            self._supervise(run)
+        self._system = build(self.settings, seams, self._order_log, journal_id=self._journal_id)
+        self._supervisor = Supervisor(self._system.engine, self._system.runs)
         try:
-            await self._start(seams)
+            await self._start(seams, self._supervisor)
         except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._close_adapters()
             await self._stack.aclose()
             raise
         return self
@@ -142,7 +149,7 @@ class Runtime:
             clock=clock, random_for=lambda name: seeded_random(seed, name), blocking=_in_thread
         )
 
-    async def _start(self, seams: Seams) -> None:
+    async def _start(self, seams: Seams, supervisor: Supervisor) -> None:
         system, engine = self.system, self.engine
         tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._stack.callback(tasks.cancel_scope.cancel)
@@ -153,11 +160,17 @@ class Runtime:
         elif isinstance(clock, (VirtualClock, LoopClock)):
             self._prepare_driver(clock)
         tasks.start_soon(partial(self._guard, engine.bus.run), name="bus")
-        await _until(lambda: all(not run.subscriber.is_busy for run in system.runs))
+        await self._until(lambda: all(not run.subscriber.is_busy for run in system.runs), START_S)
         for venue in system.venues:
             if venue.adapter.broker is not None:
                 tasks.start_soon(partial(self._guard, venue.adapter.broker.run))
+        if self.driver is None and not isinstance(asyncio.get_running_loop(), SimulatedLoop):
+            watchdog = supervisor.watch_handlers(
+                self.settings.handler_limit_s, interrupts=self._interrupts_handlers
+            )
+            self._stack.callback(watchdog.stop)
         for run in system.runs:
+            run.context.warm_up.start = self._starter(tasks, run.context.warm_up.fetch)
             engine.bus.publish(
                 RunStarted(run.settings.id, run.context.session, engine.clock.now_ns)
             )
@@ -165,13 +178,9 @@ class Runtime:
         engine.outputs.release()
         for venue in system.venues:
             if venue.adapter.feed is not None:
-                tasks.start_soon(partial(self._guard, venue.adapter.feed.run))
-        for run in system.runs:
-            tasks.start_soon(partial(self._guard, run.context.warm_up))
+                tasks.start_soon(partial(self._guard, partial(self._feed, venue.adapter.feed)))
         if self.driver is not None:
             self._run_driver(tasks)
-        elif not isinstance(asyncio.get_running_loop(), SimulatedLoop):
-            self._start_watchdog()
 
     def _prepare_driver(self, clock: VirtualClock | LoopClock) -> None:
         loop = asyncio.get_running_loop()
@@ -199,6 +208,16 @@ class Runtime:
             speed = self.settings.replay.speed if self.settings.mode is Mode.REPLAY else 0.0
             tasks.start_soon(partial(self._guard, partial(_pace, self.driver, speed)))
 
+    def _starter(
+        self, tasks: anyio.abc.TaskGroup, work: Callable[[], Awaitable[object]]
+    ) -> Callable[[], None]:
+        return lambda: tasks.start_soon(partial(self._guard, work))
+
+    async def _feed(self, feed: MarketFeed) -> None:
+        with anyio.CancelScope() as scope:
+            self._feed_scopes.append(scope)
+            await feed.run()
+
     async def _guard(self, work: Callable[[], Awaitable[object]]) -> None:
         """Run one part; its failure stops the system in order and is raised by `wait` (R-55)."""
         try:
@@ -213,127 +232,31 @@ class Runtime:
             log.critical("part_failed", error=repr(error), exc_info=error)
         self.request_stop()
 
-    # -- strategies that fail --------------------------------------------------------------------
-
-    def _supervise(self, run: Run) -> None:
-        subscriber = run.subscriber
-        subscriber.on_error = lambda handler, error: self._strategy_failed(run, handler, error)
-        subscriber.on_overflow = lambda failure: self._strategy_overflowed(run, failure)
-        subscriber.wrap(RunStopping, lambda handler: self._finishing(run, handler))
-
-    def _strategy_failed(self, run: Run, handler: str, error: BaseException) -> None:
-        self.engine.bus.report(run.settings.id, handler, error)
-        if run.settings.on_error is ErrorPolicy.HALT or isinstance(error, HandlerTimeout):
-            self.halt(run, f"{handler} raised {error!r}")
-
-    def _strategy_overflowed(self, run: Run, failure: ChannelOverflow) -> None:
-        self.engine.bus.report(run.settings.id, "overflow", failure)
-        run.is_halted = True
-        run.context.block(f"halted: {failure}")
-        self._finish(run)  # it can hear nothing any more
-
-    def halt(self, run: Run, reason: str) -> None:
-        """Deny the run's orders from now on, tell its strategy, and act by its stop policy."""
-        if run.is_halted:
-            return
-        run.is_halted = True
-        log.error("run_halted", run=run.settings.id, reason=reason)
-        run.context.block(f"halted: {reason}")
-        now_ns = self.engine.clock.now_ns
-        self.engine.bus.publish(RunStopping(run.settings.id, now_ns, reason, is_halt=True))
-
-    def _finishing(self, run: Run, handler: Handler) -> Handler:
-        """Act by the stop policy once `on_stop` or `on_halt` has ended, whatever came of it."""
-
-        async def wait_for(coroutine: Awaitable[Any]) -> None:
-            try:
-                await coroutine
-            finally:
-                self._finish(run)
-
-        def on_stopping(event: RunStopping) -> Any:
-            if run.is_stopped:
-                return None
-            try:
-                result = handler(event)
-            except BaseException:
-                self._finish(run)
-                raise
-            if iscoroutine(result):
-                return wait_for(result)
-            self._finish(run)
-            return None
-
-        on_stopping.__name__ = "on_stop"
-        return on_stopping
-
-    def _finish(self, run: Run) -> None:
-        if run.is_stopped:
-            return
-        run.is_stopped = True
-        desk, run_id = self.engine.desk, run.settings.id
-        policy = run.settings.on_stop
-        if policy is StopPolicy.CANCEL_ENTRIES:
-            desk.cancel_entries(run_id)
-        elif policy is StopPolicy.CANCEL_ALL:
-            desk.cancel_all(run_id)
-        elif policy is StopPolicy.FLATTEN:
-            desk.flatten(run_id)
-        run.context.block(run.context.blocked_reason or "stopped")
-        run.context.end_timers()
-
-    def _start_watchdog(self) -> None:
-        bus = self.engine.bus
-
-        def look() -> tuple[int, str]:
-            running = bus.running
-            return bus.ticket, "" if running is None else running.name
-
-        def trip(name: str, stack: str) -> None:
-            for run in self.system.runs:
-                if run.settings.id == name:
-                    run.context.block("a handler held the loop")
-            log.critical("handler_blocks_loop", subscriber=name, stack=stack)
-
-        limit_s = self.settings.handler_limit_s
-        self._watchdog = Watchdog(limit_s, look, trip, interrupts=self._interrupts_handlers)
-        self._watchdog.start()
-        self._stack.callback(self._watchdog.stop)
-
     # -- stop ------------------------------------------------------------------------------------
 
     async def _stop(self) -> None:
-        """Stop data, then strategies, then what they asked for, then the links."""
-        system, engine = self.system, self.engine
-        self._stop_data()
-        if engine.bus.halted is not None:
-            return
-        await _settled(system)
-        for run in system.runs:
-            if not run.is_stopped:
-                now_ns = engine.clock.now_ns
-                engine.bus.publish(RunStopping(run.settings.id, now_ns, "stop"))
-        await _settled(system)
-        for run in system.runs:
-            if not run.is_stopped:
-                log.error("strategy_did_not_stop", run=run.settings.id)
-                self._finish(run)
-        await _settled(system)
-        if not self.is_recorded:
-            await _until(lambda: not any(map(self._is_closing, system.runs)))
-        for run in system.runs:
+        """Stop recorded data, then strategies, then what they asked for, then the links."""
+        if self.engine.bus.halted is None and self._supervisor is not None:
+            await self._stop_strategies(self._supervisor)
+        for scope in self._feed_scopes:
+            scope.cancel()
+        for run in self.system.runs:
             run.context.unwatch()
-        for venue in system.venues:
-            if venue.adapter.close is not None:
-                await venue.adapter.close()
+        await self._close_adapters()
 
-    def _is_closing(self, run: Run) -> bool:
-        """Whether orders that the stop policy wants gone are still open."""
-        policy = run.settings.on_stop
-        return policy is not StopPolicy.LEAVE and any(
-            policy is not StopPolicy.CANCEL_ENTRIES or not order.reduce_only
-            for order in self.engine.registry.open_orders(run.settings.id)
-        )
+    async def _stop_strategies(self, supervisor: Supervisor) -> None:
+        """Let every strategy end within `STRATEGIES_S`, and its orders within `ANSWERS_S`.
+
+        Live data goes on meanwhile: closing orders need prices.
+        """
+        self._stop_data()
+        supervisor.ask_to_stop()
+        limit_s = RECORDED_S if self.is_recorded else STRATEGIES_S
+        await self._until(supervisor.has_stopped, limit_s)
+        supervisor.cancel_handlers()
+        await self._until(supervisor.has_stopped, CANCELLED_S)
+        supervisor.finish_all()
+        await self._until(lambda: not supervisor.is_closing(), ANSWERS_S)
 
     def _stop_data(self) -> None:
         if self.driver is None:
@@ -342,9 +265,41 @@ class Runtime:
         loop = asyncio.get_running_loop()
         if isinstance(loop, SimulatedLoop):
             loop.detach_source()
-        for run in self.system.runs:
-            if run.subscriber.is_busy:  # virtual time has stopped: it would wait for ever
-                run.subscriber.task.give_up()
+
+    async def _until(self, condition: Callable[[], bool], limit_s: float) -> None:
+        """Deliver and send until `condition` holds, for at most `limit_s` of real time.
+
+        Recorded data on a simulated loop: virtual time must not move before or after the data,
+        so that only so many turns of the loop are left.
+        """
+        bus, outputs = self.engine.bus, self.engine.outputs
+
+        def is_done() -> bool:
+            if bus.is_pumped:
+                bus.deliver_all()
+                outputs.release()
+            return condition()
+
+        if isinstance(asyncio.get_running_loop(), SimulatedLoop):
+            for _ in range(FAREWELL_ROUNDS):
+                if is_done():
+                    return
+                await anyio.lowlevel.checkpoint()
+            if self.is_recorded:
+                return
+        with anyio.move_on_after(limit_s):
+            while not is_done():  # noqa: ASYNC110 - of many subscribers, with a deadline
+                await anyio.sleep(0.001)
+
+    async def _close_adapters(self) -> None:
+        for venue in self.system.venues:
+            if venue.adapter.close is None:
+                continue
+            with anyio.move_on_after(CLOSE_S):
+                try:
+                    await venue.adapter.close()
+                except Exception as error:  # the other links still want to be closed
+                    log.error("close_failed", venue=venue.name, error=repr(error))
 
 
 class _Guarded:
@@ -379,33 +334,6 @@ async def _pace(driver: Driver, speed: float) -> None:
             return
         await anyio.lowlevel.checkpoint()
     driver.feed(1)  # no data at all: ends at once
-
-
-async def _settled(system: System) -> None:
-    """Deliver until strategies are idle, for at most `FAREWELL_S`."""
-    bus = system.engine.bus
-
-    def is_idle() -> bool:
-        if bus.is_pumped:
-            bus.deliver_all()
-        system.engine.outputs.release()
-        return not any(
-            run.subscriber.is_waiting or (run.subscriber.is_busy and not run.subscriber.is_ended)
-            for run in system.runs
-        )
-
-    await _until(is_idle)
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    if isinstance(asyncio.get_running_loop(), SimulatedLoop):
-        for _ in range(FAREWELL_ROUNDS):  # virtual time must not move before or after the data
-            if condition():
-                return
-            await anyio.lowlevel.checkpoint()
-    with anyio.move_on_after(FAREWELL_S):
-        while not condition():  # noqa: ASYNC110 - of many subscribers, with a deadline
-            await anyio.sleep(0.001)
 
 
 async def _inline(function: Callable[[], Any]) -> Any:

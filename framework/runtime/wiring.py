@@ -66,6 +66,7 @@ class Run(msgspec.Struct, eq=False):
     subscriber: Subscriber
     is_halted: bool = False
     is_stopped: bool = False
+    halt_reason: str = ""
 
 
 class VenueParts(msgspec.Struct, eq=False):

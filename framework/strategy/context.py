@@ -63,7 +63,9 @@ class StrategyContext(Protocol):
     ) -> str:
         """Run gate and registry at once and return the order's id; it is sent afterwards."""
 
-    def cancel(self, order_id: str) -> None: ...
+    def cancel(self, order_id: str) -> str | None:
+        """Return why it cannot be cancelled, or None: the request is on its way."""
+
     def modify(
         self,
         order_id: str,
@@ -71,7 +73,9 @@ class StrategyContext(Protocol):
         quantity: Number | None,
         price: Number | None,
         stop_price: Number | None,
-    ) -> None: ...
+    ) -> str | None:
+        """Return why it cannot be changed, or None: the request is on its way."""
+
     def cancel_all(self, instrument: str | None) -> None: ...
     def close(self, instrument: str) -> str | None: ...
     def flatten(self) -> None: ...

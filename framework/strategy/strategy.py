@@ -91,6 +91,8 @@ class Strategy:
     def __init__(self, settings: Any, context: StrategyContext) -> None:
         self.settings = settings
         self.context = context
+        # One call less where strategies ask at every event.
+        self.position = context.position  # type: ignore[method-assign] # same signature
         self._log: Any = None
 
     # -- handlers ----------------------------------------------------------------------------
@@ -302,9 +304,12 @@ class Strategy:
         order_id = self.context.close(instrument)
         return None if order_id is None else OrderHandle(order_id, self.context)
 
-    def cancel(self, order: OrderHandle | str) -> None:
-        """Ask for an order to be taken back; the answer comes as `on_order`."""
-        self.context.cancel(order if isinstance(order, str) else order.order_id)
+    def cancel(self, order: OrderHandle | str) -> str | None:
+        """Ask for an order to be taken back; the answer comes as `on_order`.
+
+        Returns why that makes no sense (it is closed already), or None.
+        """
+        return self.context.cancel(order if isinstance(order, str) else order.order_id)
 
     def modify(
         self,
@@ -313,9 +318,12 @@ class Strategy:
         quantity: Number | None = None,
         price: Number | None = None,
         stop_price: Number | None = None,
-    ) -> None:
-        """Ask for a working order to be changed; None leaves a value as it is."""
-        self.context.modify(
+    ) -> str | None:
+        """Ask for a working order to be changed; an argument of None leaves a value as it is.
+
+        Returns why it was refused (by the gate, or off the grid), or None: it is on its way.
+        """
+        return self.context.modify(
             order if isinstance(order, str) else order.order_id,
             quantity=quantity,
             price=price,

@@ -473,3 +473,38 @@ def test_the_deadlines_can_be_set() -> None:
     recovery.on_delta(delta(12, at=100))
 
     assert kinds(recovery.on_time(107)) == ["RequestSnapshot", "Resubscribe"]
+
+
+def test_an_answer_older_than_a_message_inside_it_counts_differently_and_is_refused() -> None:
+    recovery = synced()
+    recovery.on_delta(delta(13, at=1_000))
+    recovery.on_delta(delta(14, at=1_001))
+
+    assert recovery.on_snapshot(snapshot(13, at=900)) == []
+    assert kinds(recovery.on_snapshot(snapshot(13, at=1_000)))[0] == "BookSnapshot"
+
+
+def test_an_answer_ahead_by_number_but_behind_by_time_is_refused() -> None:
+    recovery = synced()
+    recovery.on_delta(delta(11, at=1_000, size=nan))  # refused: not in the buffer
+
+    assert recovery.on_snapshot(snapshot(15, at=900)) == []
+    assert recovery.state(A) is BookState.STALE
+
+
+def test_a_pushed_snapshot_ahead_by_number_but_behind_by_time_is_not_installed() -> None:
+    recovery = BookRecovery("books", [A], IN_STREAM)
+    recovery.on_snapshot(snapshot(1))
+    recovery.on_delta(delta(2, at=100))
+
+    assert kinds(recovery.on_snapshot(snapshot(50, at=5))) == ["GapDetected", "RequestSnapshot"]
+
+
+def test_a_stream_that_starts_after_an_answer_leaves_a_hole() -> None:
+    recovery = BookRecovery("books", [A, B], REQUESTED)
+    recovery.on_snapshot(snapshot(10))
+
+    outputs = recovery.on_delta(delta(13, of=B))
+
+    assert outputs[0] == GapDetected(A, "books", 11, 13, 13)
+    assert recovery.state(A) is BookState.STALE

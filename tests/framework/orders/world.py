@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from framework.errors import UnknownInstrument
-from framework.interfaces import BookView, TimerHandle
+from framework.interfaces import BookView
 from framework.model.commands import VenueCommand
 from framework.model.identity import OrderIds
 from framework.model.instrument import Instrument, InstrumentKind, PriceRange
@@ -15,6 +15,7 @@ from framework.orders.submission import OrderDesk
 from framework.portfolio.ledger import Ledger
 from framework.risk.gate import Gate
 from framework.risk.limits import RiskSettings, standard_checks
+from tests.fakes import ManualClock
 
 SPOT = "v:BTCUSD"
 PERPETUAL = "v:BTC-PERP"
@@ -29,16 +30,6 @@ INSTRUMENTS = {
         multiplier=Decimal(10),
     ),
 }
-
-
-class FakeClock:
-    """Time that stands still until it is set."""
-
-    def __init__(self) -> None:
-        self.now_ns = 1_000_000_000
-
-    def call_at(self, time_ns: int, callback: object) -> TimerHandle:
-        raise AssertionError("the order path sets no timers")
 
 
 class FakeMarket:
@@ -70,7 +61,7 @@ class World:
     """A desk on account `main` (every run's), with what it emitted, sent and recorded."""
 
     def __init__(self, **limits: object) -> None:
-        self.clock = FakeClock()
+        self.clock = ManualClock(1_000_000_000)
         self.market = FakeMarket()
         self.instruments = dict(INSTRUMENTS)
         self.emitted: list[object] = []
