@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from functools import partial
 from time import perf_counter
 from typing import Any
+from unittest.mock import patch
 
 from framework.interfaces import Adapter, AdapterContext
 from framework.model.instrument import Instrument
-from framework.runtime import wiring
 from framework.runtime.runner import Runtime
 from framework.settings.decoding import decode_section
 from framework.settings.structs import Settings
@@ -70,11 +70,8 @@ def run_engine(
     def make(section: object, context: AdapterContext) -> Adapter:
         return Adapter(recorded=PreparedFeed(events, ()))
 
-    known, wiring.find_adapter = wiring.find_adapter, lambda name, *, key: make
-    try:
+    with patch("framework.runtime.wiring.find_adapter", lambda name, *, key: make):
         return run_simulated(partial(_play, settings))
-    finally:
-        wiring.find_adapter = known
 
 
 async def _play(settings: Settings) -> tuple[float, Runtime]:

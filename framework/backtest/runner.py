@@ -199,7 +199,11 @@ class _Recorder:
         if statuses.count(OrderStatus.DENIED):
             reasons = {o.reason for o in self._engine.registry if o.status is OrderStatus.DENIED}
             warnings += [f"denied: {reason}" for reason in sorted(reasons)[:3]]
-        warnings += [f"run {run.settings.id} was halted" for run in system.runs if run.is_halted]
+        warnings += [
+            f"run {run.settings.id} was halted: {run.halt_reason}"
+            for run in system.runs
+            if run.is_halted
+        ]
         warnings += [
             f"run {run.settings.id}: its handlers raised {run.subscriber.error_count} times"
             for run in system.runs

@@ -4,7 +4,10 @@ Most `async def` handlers finish without waiting. Waking a task for each costs 1
 caller takes the coroutine's first step itself while the subscriber's task stands as the current
 one (asyncio's documented `_enter_task` / `_leave_task`), for 0.2 µs. A coroutine that does wait
 is handed to that task together with what it waits for, so timeouts and cancel scopes work in it
-from its first line on.
+from its first line on. All steps run in one context of the subscriber's own.
+
+Cancelling has two senders. The task's owner ends the task. A handler may cancel its own task, as
+a timeout does: that ends the handler, never the task, which other events still need.
 """
 
 import asyncio
@@ -16,8 +19,23 @@ from typing import Any
 
 from framework.errors import StrategyError
 
-Waiting = tuple[Coroutine[Any, Any, object], Any]
-"""A started coroutine, and the future (or None) that it waits for."""
+Steps = Coroutine[Any, Any, object]
+
+
+class _Handoff(asyncio.Future[tuple[Steps | None, Any]]):
+    """What the task waits for while it is idle: a coroutine and what that waits for.
+
+    (None, error) stands for a coroutine that cancelled the task and ended in its first step.
+    """
+
+    owner: "EagerTask"
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Refuse while a first step is under way: then the handler is cancelled, not its task."""
+        if asyncio.current_task(self.get_loop()) is self.owner.task:
+            self.owner.cancelled_itself += 1
+            return False
+        return super().cancel(msg)
 
 
 class EagerTask:
@@ -34,14 +52,16 @@ class EagerTask:
         after: Callable[[], None],
         done: Callable[[BaseException | None], None],
     ) -> None:
+        self.task: asyncio.Task[Any] | None = None
+        self.cancelled_itself = 0  # by the handler that runs now
         self._before = before
         self._after = after
         self._done = done
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[Any] | None = None
-        self._handoff: asyncio.Future[Waiting] | None = None
-        self._context: contextvars.Context | None = None
-        self._is_giving_up = False
+        self._handoff: _Handoff | None = None
+        self._run_in_context: Callable[..., Any] = contextvars.Context().run
+        self._is_given_up = False
+        self._is_closed = False
 
     @property
     def is_running(self) -> bool:
@@ -49,50 +69,79 @@ class EagerTask:
         return self._handoff is not None
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Carry waiting coroutines on until cancelled; `ready` is called once at the start."""
-        self._loop = asyncio.get_running_loop()
-        self._task = task = asyncio.current_task()
-        self._context = contextvars.copy_context()
-        self._handoff = self._loop.create_future()
+        """Carry waiting coroutines on until `close` or cancelled; calls `ready` at the start."""
+        self._loop = loop = asyncio.get_running_loop()
+        self.task = task = asyncio.current_task(loop)
+        if task is None:
+            raise StrategyError("a subscriber's coroutines need a task")
+        self._run_in_context = contextvars.copy_context().run
+        handoff = self._next_handoff()
         ready()
         try:
-            while True:
-                waiting = await self._handoff
-                self._handoff = self._loop.create_future()
-                self._done(await self._finish(waiting))
-                if self._is_giving_up:  # it ended by itself in the same turn
-                    self._is_giving_up = False
-                    task.uncancel() if task is not None else None
+            while not self._is_closed:
+                cancelled: BaseException | None = None
+                base = task.cancelling()
+                try:
+                    await handoff
+                except asyncio.CancelledError as error:
+                    if not handoff.done() or handoff.cancelled():
+                        raise  # while idle: by the owner
+                    cancelled = error  # just after a handler's first step: the handler hears it
+                    base = min(base, task.cancelling() - 1)
+                waiting = handoff.result()
+                if waiting[0] is None and waiting[1] is None and not self.cancelled_itself:
+                    return
+                handoff = self._next_handoff()
+                await self._finish(task, *waiting, cancelled, base)
         finally:
             self._handoff = None
 
-    def start(self, coroutine: Coroutine[Any, Any, object]) -> bool:
+    def _next_handoff(self) -> _Handoff:
+        self._handoff = handoff = _Handoff(loop=self._loop)
+        handoff.owner = self
+        return handoff
+
+    def close(self) -> None:
+        """End the task once the handler that runs now has ended."""
+        self._is_closed = True
+        if self._handoff is not None and not self._handoff.done():
+            self._handoff.set_result((None, None))
+
+    def start(self, coroutine: Steps) -> bool:
         """Take the first step now; True if the coroutine ended with it. Raises what it raises."""
-        loop, task, context, handoff = self._loop, self._task, self._context, self._handoff
-        if loop is None or task is None or context is None or handoff is None:
+        loop, task, handoff = self._loop, self.task, self._handoff
+        if handoff is None:
             coroutine.close()
             raise StrategyError("an async handler needs its subscriber's task: start `bus.run()`")
         try:
-            _enter_task(loop, task)
+            _enter_task(loop, task)  # type: ignore[arg-type] # set together with the handoff
         except RuntimeError:  # called from within another task, not from a callback
             return self._start_inside(coroutine)
+        ended: BaseException | None = None
+        waits_for: Any = None
         try:
-            waits_for = context.run(coroutine.send, None)
+            waits_for = self._run_in_context(coroutine.send, None)
         except StopIteration:
-            return True
+            if not self.cancelled_itself:
+                return True
+        except BaseException as error:
+            if not self.cancelled_itself:
+                raise
+            ended = error
+        else:
+            handoff.set_result((coroutine, waits_for))
+            return False
         finally:
-            _leave_task(loop, task)
-        if handoff.done():  # the handler cancelled its own task
-            coroutine.close()
-            raise StrategyError("the handler cancelled its own task")
-        handoff.set_result((coroutine, waits_for))
+            _leave_task(loop, task)  # type: ignore[arg-type]
+        handoff.set_result((None, ended))
         return False
 
-    def _start_inside(self, coroutine: Coroutine[Any, Any, object]) -> bool:
+    def _start_inside(self, coroutine: Steps) -> bool:
         """Start while another task is the current one: it steps aside meanwhile."""
         loop = self._loop
         current = asyncio.current_task(loop)
         if loop is None or current is None:
+            coroutine.close()
             raise StrategyError("a handler cannot be started here")
         _leave_task(loop, current)
         try:
@@ -101,48 +150,75 @@ class EagerTask:
             _enter_task(loop, current)
 
     def give_up(self) -> None:
-        """Cancel the coroutine that waits, if one does; the task itself lives on."""
-        if self._task is not None and not self._is_giving_up:
-            self._is_giving_up = True
-            self._task.cancel()
+        """Cancel the handler that waits, if one does; the task itself lives on."""
+        is_idle = self._handoff is None or (not self._is_carrying and not self._handoff.done())
+        if self.task is not None and not is_idle and not self._is_given_up:
+            self._is_given_up = True
+            self.cancelled_itself += 1
+            self.task.cancel()
 
-    async def _finish(self, waiting: Waiting) -> BaseException | None:
-        task = self._task
+    _is_carrying = False
+
+    async def _finish(
+        self,
+        task: "asyncio.Task[Any]",
+        coroutine: Steps | None,
+        waits_for: Any,
+        cancelled: BaseException | None,
+        base: int,
+    ) -> None:
+        """Carry a coroutine to its end, and tell the cancellations of its own from the owner's."""
+        error: BaseException | None = None
+        self._is_carrying = True
         try:
-            await _carry_on(*waiting, self._before, self._after)
-        except asyncio.CancelledError as error:
-            if task is not None and self._is_giving_up:
-                task.uncancel()
-                self._is_giving_up = False
-                return None
-            if task is not None and task.cancelling():
-                raise
-            return error  # what it awaited was cancelled, not this task
-        except Exception as error:  # isolation: reported through `done`, with its handler
-            return error
-        return None
-
-
-@generator_coroutine
-def _carry_on(
-    coroutine: Coroutine[Any, Any, object],
-    waits_for: Any,
-    before: Callable[[], None],
-    after: Callable[[], None],
-) -> Generator[Any, Any, None]:
-    while True:
-        try:
-            value = yield waits_for
-        except BaseException as error:
-            before()
+            if coroutine is None:
+                error = waits_for
+            else:
+                await self._carry_on(task, coroutine, waits_for, cancelled)
+        except (Exception, asyncio.CancelledError) as raised:  # told by `done`, with its handler
+            error = raised
+        if self.cancelled_itself and not cancelled:
             try:
-                waits_for = coroutine.throw(error)
+                await asyncio.sleep(0)  # a cancellation of the last step is still to come
+            except asyncio.CancelledError:
+                pass
+        while self.cancelled_itself:
+            self.cancelled_itself -= 1
+            task.uncancel()
+        is_given_up, self._is_given_up = self._is_given_up, False
+        self._is_carrying = False
+        is_ending = task.cancelling() > base
+        if isinstance(error, asyncio.CancelledError) and (is_given_up or is_ending):
+            error = None
+        self._done(error)
+        if is_ending:
+            raise asyncio.CancelledError
+
+    @generator_coroutine
+    def _carry_on(
+        self,
+        task: "asyncio.Task[Any]",
+        coroutine: Steps,
+        waits_for: Any,
+        error: BaseException | None,
+    ) -> Generator[Any, Any, None]:
+        value: Any = None
+        while True:
+            if error is None:
+                try:
+                    value = yield waits_for
+                except BaseException as raised:
+                    error = raised
+            cancelling = task.cancelling()
+            self._before()
+            try:
+                if error is None:
+                    waits_for = self._run_in_context(coroutine.send, value)
+                else:
+                    waits_for = self._run_in_context(coroutine.throw, error)
             except StopIteration:
                 return
-        else:
-            before()
-            try:
-                waits_for = coroutine.send(value)
-            except StopIteration:
-                return
-        after()
+            finally:
+                error = None  # its traceback holds this frame
+                self.cancelled_itself += max(0, task.cancelling() - cancelling)
+                self._after()

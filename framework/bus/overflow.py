@@ -1,11 +1,12 @@
 """What a full channel does, and which channel each event travels in (design.md section 3)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
 import msgspec
 
+from framework.errors import ConfigError
 from framework.model.account import Account, CashBooked, Position, Settled
 from framework.model.events import (
     ConnectionChanged,
@@ -34,6 +35,9 @@ from framework.model.market_data import (
     Trade,
 )
 from framework.model.orders import Fill, FillCorrected, Order
+
+
+BATCH = 256  # events a subscriber takes per turn of the loop
 
 
 class Overflow(Enum):
@@ -82,6 +86,47 @@ class EventRule(msgspec.Struct, frozen=True):
     route_by: tuple[str, ...] = ()  # none: one route for the whole type
     key: Callable[[Any], object] | None = None
     own_rule: ChannelRule | None = None  # of a channel that only this event type has
+
+
+def check_capacity(channel: str, rule: ChannelRule) -> None:
+    """Refuse a queue that one turn of the loop can overflow.
+
+    Raises:
+        ConfigError: the capacity is smaller than one turn.
+    """
+    if rule.capacity < BATCH:
+        raise ConfigError(
+            f"capacity {rule.capacity} is smaller than one turn of {BATCH} events",
+            key=f"queues.{channel}.capacity",
+        )
+
+
+def rule_of(event_type: type, channels: Mapping[str, ChannelRule]) -> EventRule:
+    """Return how events of a type travel.
+
+    An event of a user's own without `RULE` has a channel to itself that loses nothing silently.
+
+    Raises:
+        ConfigError: its `RULE` names a channel, or fields, that do not exist.
+    """
+    rule = EVENT_RULES.get(event_type) or getattr(event_type, "RULE", None)
+    name = event_type.__name__
+    if rule is None:
+        return EventRule(name, own_rule=ChannelRule(1_000, Overflow.ERROR))
+    if not isinstance(rule, EventRule):
+        raise ConfigError(f"{name}.RULE must be an EventRule, not {type(rule).__name__}")
+    if rule.own_rule is not None:
+        check_capacity(rule.channel, rule.own_rule)
+    elif rule.channel not in channels:
+        raise ConfigError(
+            f"{name}.RULE names the channel {rule.channel!r}, which has no rule: "
+            f"give it an own_rule, or use one of {', '.join(channels)}"
+        )
+    fields = getattr(event_type, "__struct_fields__", rule.route_by)
+    missing = [field for field in rule.route_by if field not in fields]
+    if missing:
+        raise ConfigError(f"{name}.RULE routes by {missing[0]!r}, but {name} has no such field")
+    return rule
 
 
 def _by_instrument(event: Any) -> object:

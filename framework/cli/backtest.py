@@ -59,7 +59,8 @@ def show(
     print(to_json(result).decode() if is_json else summary_text(result))
     write_files(result, artifacts, trades_path=trades_path, report_path=report_path)
     if not is_json:
-        print(*(f"{path} written" for path in (trades_path, report_path) if path), sep="\n")
+        for path in filter(None, (trades_path, report_path)):
+            print(f"{path} written")
     return 0
 
 

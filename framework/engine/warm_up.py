@@ -10,7 +10,6 @@ from operator import attrgetter
 from typing import Any
 
 from framework.bus.subscriber import Handler, Subscriber
-from framework.market.candles import IntervalKind, parse_interval
 from framework.model.events import GapDetected
 from framework.model.market_data import Candle
 
@@ -126,7 +125,6 @@ class WarmUp:
 
 def _missing_count(candle: Candle, until_ns: int) -> int:
     """Return how many candles lie between `until_ns` and `candle`, where that can be told."""
-    interval = parse_interval(candle.interval)
-    if interval.kind is not IntervalKind.TIME:
+    if candle.interval.endswith(("t", "v")):
         return 0  # ticks and volume: nothing happened between them
-    return int((candle.open_ns - until_ns) // interval.length_ns)
+    return (candle.open_ns - until_ns) // (candle.close_ns - candle.open_ns)

@@ -10,10 +10,8 @@ One stream is one subscription, of one instrument or of several that share its n
 it makes all of them STALE at once, other subscriptions do not notice.
 
 Numbers alone cannot tell a repeat from a stream that began again at a low number, nor a new
-snapshot from one of before that. Time can: `time_ns` of a subscription's deltas and snapshots
-must be comparable, a delta never later than a snapshot that contains it. A venue whose times
-break that needs `clock_tolerance_ns`; one without times in deltas still has its exact repeats
-recognised by content. What contradicts itself is never applied: it only costs a snapshot.
+snapshot from one of before that; times can (`chronology.py` says what they must fulfil). What
+contradicts itself is never applied: it only costs a snapshot.
 """
 
 from collections.abc import Callable, Iterable
@@ -204,8 +202,13 @@ class BookRecovery:
 
     def _leaves_hole(self, first: int) -> bool:
         """Whether a stream's first message begins after what some snapshot contains."""
-        synced = [b.contains for b in self._books.values() if b.state is BookState.SYNCED]
-        return bool(synced) and first > min(synced) + 1
+        has_book = self._unsynced < len(self._books)
+        return has_book and first > self._contained() + 1
+
+    def _contained(self) -> int:
+        """The number up to which every snapshot in use reaches; 0 without one."""
+        books = self._books.values()
+        return min((b.contains for b in books if b.state is BookState.SYNCED), default=0)
 
     def _take(self, message: Message, outputs: list[Output]) -> None:
         """Pass on, or keep for replay, a message that follows without a hole."""
@@ -351,7 +354,7 @@ class BookRecovery:
         if self._unsynced:
             return
         self._buffer.clear()
-        contained = min((book.contains for book in self._books.values()), default=0)
+        contained = self._contained()
         if contained > (self._tracker.position or 0):
             for message in self._tracker.start_at(contained):
                 self._take(message, outputs)
@@ -371,7 +374,7 @@ class BookRecovery:
         """The number that should come next, for the record."""
         if self._tracker.position is not None:
             return self._tracker.position + 1
-        return min((book.contains for book in self._books.values()), default=0) + 1
+        return self._contained() + 1
 
     def _first_ask_ns(self, now_ns: int) -> int:
         """When to ask for a first snapshot: in a stream one is due without asking."""

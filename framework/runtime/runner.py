@@ -211,7 +211,10 @@ class Runtime:
     def _starter(
         self, tasks: anyio.abc.TaskGroup, work: Callable[[], Awaitable[object]]
     ) -> Callable[[], None]:
-        return lambda: tasks.start_soon(partial(self._guard, work))
+        def start() -> None:
+            tasks.start_soon(partial(self._guard, work))
+
+        return start
 
     async def _feed(self, feed: MarketFeed) -> None:
         with anyio.CancelScope() as scope:

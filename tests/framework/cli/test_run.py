@@ -30,11 +30,16 @@ class FakeRuntime:
     engine = SimpleNamespace(
         market=SimpleNamespace(reference_price=lambda instrument: 2.5),
         ledger=SimpleNamespace(
-            equity=lambda account, mark: {"USDT": multiply(mark("a:B"), Decimal(40_000))}
+            equity=lambda account, mark: {"USDT": multiply(mark("a:B"), Decimal(40_000))},
+            holdings=lambda run: [],
         ),
+        bus=SimpleNamespace(on=lambda *types: lambda handler: handler),
+        registry=[],
     )
+    system = SimpleNamespace(runs=[])
 
-    def __init__(self, settings: Any) -> None:
+    def __init__(self, settings: Any, *, interrupts_handlers: bool) -> None:
+        assert interrupts_handlers
         self.events.append(f"made for {settings.mode.value}")
 
     async def __aenter__(self) -> "FakeRuntime":

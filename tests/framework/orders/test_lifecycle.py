@@ -293,8 +293,7 @@ def test_doubt_about_a_submit_ends_only_by_evidence() -> None:
     doubt = RequestInDoubt(ORDER, RequestKind.SUBMIT, "timeout", 3)
     facts.apply(doubt)
     facts.apply(doubt)
-    assert facts.submit_state is RequestState.IN_DOUBT
-    assert facts.status is OrderStatus.SUBMITTED
+    assert (facts.submit_state, facts.status) == (RequestState.IN_DOUBT, OrderStatus.SUBMITTED)
 
     facts.apply(ACCEPTED)
 
@@ -319,8 +318,7 @@ def test_a_refused_cancel_leaves_the_order_working_and_may_be_asked_again() -> N
     facts.apply(ACCEPTED)
     facts.request_cancel()
     facts.apply(RequestRefused(ORDER, RequestKind.CANCEL, "busy", 5))
-    assert facts.cancel_state is RequestState.NONE
-    assert facts.status is OrderStatus.ACCEPTED
+    assert (facts.cancel_state, facts.status) == (RequestState.NONE, OrderStatus.ACCEPTED)
 
     facts.request_cancel()
 

@@ -67,7 +67,7 @@ def test_sums_follow_the_open_orders_and_are_zero_when_flat() -> None:
     world.fill(first, "1.5", "90")
     world.fill(second, "3", "110")
 
-    assert (working.open_buy, working.open_sell, working.reserved) == (0, 0, 0)
+    assert (working.open_buy, working.open_sell, working.reserved) == (D(0), D(0), D(0))
     assert working.orders == {}
 
 

@@ -65,6 +65,13 @@ def test_a_side_that_nobody_quotes_fills_nothing() -> None:
     ]
 
 
+def test_a_size_on_one_side_says_that_nobody_is_on_the_other() -> None:
+    rig = VenueRig()
+    rig.quote(9.9, 10.0, 0.0, 5.0)
+    rig.sell("1", tif=IOC)
+    assert rig.told() == ["o1 accepted", "o1 cancelled: nothing left to take at once"]
+
+
 def test_a_resting_limit_fills_at_its_own_price_when_the_other_side_reaches_it() -> None:
     rig = VenueRig()
     rig.quote(9.98, 10.02)
@@ -221,6 +228,30 @@ def test_a_stop_limit_rests_at_its_limit_once_triggered() -> None:
     assert rig.told() == ["o1 filled 1 @ 10.12 maker"]
 
 
+def test_a_triggered_stop_limit_queues_behind_the_orders_that_rested_before_it() -> None:
+    rig = VenueRig()
+    rig.quote(9.98, 10.02)
+    rig.buy("1", stop="10.1", price="10.05")
+    rig.buy("1", price="10")
+    rig.modify("o2", price="10.01")
+    rig.quote(10.1, 10.12)
+    rig.buy("1", price="10.05")
+    rig.told()
+    rig.quote(10.0, 10.05, 1.0, 1.0)
+    assert rig.told() == ["o1 filled 1 @ 10.05 maker"]
+
+
+def test_triggering_makes_a_stop_limit_later_than_what_rests_at_its_price() -> None:
+    rig = VenueRig()
+    rig.quote(10.08, 10.09)
+    rig.buy("1", stop="10.1", price="10.05")
+    rig.buy("1", price="10.05")
+    rig.quote(10.1, 10.12)
+    rig.told()
+    rig.quote(10.0, 10.05, 1.0, 1.0)
+    assert rig.told() == ["o2 filled 1 @ 10.05 maker"]
+
+
 def test_a_post_only_stop_limit_that_would_take_ends() -> None:
     rig = VenueRig()
     rig.quote(9.98, 10.02)
@@ -312,6 +343,13 @@ def test_levels_beyond_the_first_read_are_reached() -> None:
     fills = [words for words in rig.told() if "filled" in words]
     assert len(fills) == 150
     assert fills[-1] == "o1 filled 1 @ 159 taker"
+
+
+def test_fok_counts_each_level_of_a_deep_book_once() -> None:
+    rig = VenueRig()
+    rig.book([], [(10.0 + number, 1.0) for number in range(30)])
+    rig.buy("31", tif=FOK)
+    assert rig.told()[1] == "o1 cancelled: cannot be filled whole at once"
 
 
 def test_a_book_goes_before_a_quote_and_fills_nothing_out_of_sync() -> None:
@@ -423,6 +461,27 @@ def test_a_stop_inside_a_candle_fills_at_its_trigger_with_slippage() -> None:
     rig.sell("1", stop="9.5")
     rig.candle(10.0, 10.2, 9.0, 9.9)
     assert rig.told() == ["o1 accepted", "o1 triggered", "o1 filled 1 @ 9.49 taker"]
+
+
+def test_a_stop_at_the_very_extreme_of_a_candle_triggers() -> None:
+    rig = VenueRig()
+    rig.candle(10.0, 10.0, 10.0, 10.0)
+    rig.sell("1", stop="9.5")
+    rig.candle(10.0, 10.2, 9.6, 10.0)
+    rig.candle(10.0, 10.2, 9.5, 10.0)
+    assert rig.told() == ["o1 accepted", "o1 triggered", "o1 filled 1 @ 9.5 taker"]
+
+
+def test_at_one_price_of_the_path_stops_come_before_limits() -> None:
+    rig = VenueRig()
+    rig.sell("1", price="10.5")
+    rig.buy("1", stop="10.5")
+    rig.candle(10.0, 11.0, 10.0, 10.8)
+    assert rig.told()[2:] == [
+        "o2 triggered",
+        "o2 filled 1 @ 10.5 taker",
+        "o1 filled 1 @ 10.5 maker",
+    ]
 
 
 def test_the_path_decides_what_happens_first() -> None:

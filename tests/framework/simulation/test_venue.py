@@ -182,6 +182,15 @@ def test_a_gtd_order_expires_after_the_market_data_of_that_instant() -> None:
     assert not rig.is_watched
 
 
+def test_an_order_that_ended_leaves_no_timer() -> None:
+    rig = VenueRig()
+    rig.quote(9.98, 9.99)
+    rig.buy("1", tif=TimeInForce.GTD, expire_ns=100)
+    rig.buy("1", price="9", tif=TimeInForce.GTD, expire_ns=100)
+    rig.cancel("o2")
+    assert [timer.callback for timer in rig.clock.timers] == [None, None]
+
+
 def test_a_day_order_lives_on_without_an_expiry_and_ends_with_one() -> None:
     rig = VenueRig()
     rig.buy("1", price="9", tif=TimeInForce.DAY)

@@ -1,0 +1,214 @@
+"""Routes: where events of one type and one key go, who takes them there, and how many came."""
+
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from framework.bus.overflow import EventRule
+from framework.errors import ConfigError
+
+if TYPE_CHECKING:
+    from framework.bus.channel import Channel
+    from framework.bus.subscriber import Subscriber
+
+Accept = Callable[[Any], object]
+Filter = Callable[[Any], bool]
+Handler = Callable[[Any], Any]
+Step = Callable[[Any], None]
+
+
+class Interest(msgspec.Struct, frozen=True):
+    """What a subscriber wants of one event type: values that fields are limited to, a filter."""
+
+    event_type: type
+    only: Mapping[str, frozenset[str]] = {}
+    where: Filter | None = None
+
+    def check(self, rule: EventRule) -> None:
+        """Refuse a limit on a field that the events do not have.
+
+        Raises:
+            ConfigError: with the name of that field.
+        """
+        fields = getattr(self.event_type, "__struct_fields__", rule.route_by)
+        for field in self.only:
+            if field not in fields:
+                name = self.event_type.__name__
+                raise ConfigError(f"{name} has no field {field!r} to select events by")
+
+    def wants_route(self, fields: tuple[str, ...], key: tuple[str, ...]) -> bool:
+        """Whether events routed by `fields` under `key` are wanted."""
+        return all(
+            key[index] in self.only[field]
+            for index, field in enumerate(fields)
+            if field in self.only
+        )
+
+    def filter_behind(self, fields: tuple[str, ...]) -> Filter | None:
+        """Return what is left to ask of each event that was routed by `fields`."""
+        limits = [(field, values) for field, values in self.only.items() if field not in fields]
+        where = self.where
+        if not limits:
+            return where
+
+        def passes(event: Any) -> bool:
+            return all(getattr(event, field) in values for field, values in limits) and (
+                where is None or where(event)
+            )
+
+        return passes
+
+
+class Taker:
+    """One subscriber on one route: it gets each event once, however many interests match."""
+
+    __slots__ = (
+        "accept",
+        "channel",
+        "count_from",
+        "direct_from",
+        "interests",
+        "route",
+        "subscriber",
+        "where",
+    )
+
+    def __init__(
+        self, route: "Route", subscriber: "Subscriber", interests: tuple[Interest, ...]
+    ) -> None:
+        self.route = route
+        self.subscriber = subscriber
+        self.interests = interests
+        self.count_from = route.count
+        self.direct_from = route.direct_count
+        self.where = _any_of([i.filter_behind(route.topic.rule.route_by) for i in interests])
+        self.channel: Channel
+        self.accept: Accept
+        subscriber.connect(self)
+
+    def leave(self) -> None:
+        """End: the subscriber hears nothing more by this way."""
+        self.channel.leave(self)
+        self.subscriber.takers.remove(self)
+
+
+class Route:
+    """Where events of one type and key go."""
+
+    __slots__ = (
+        "accepts",
+        "count",
+        "direct",
+        "direct_count",
+        "key",
+        "newest",
+        "step",
+        "takers",
+        "topic",
+    )
+
+    def __init__(self, topic: "Topic", key: tuple[str, ...]) -> None:
+        self.topic = topic
+        self.key = key
+        self.newest: Any = None
+        self.count = 0
+        self.step: Step | None = None
+        self.accepts: tuple[Accept, ...] = ()
+        self.takers: tuple[Taker, ...] = ()
+        # Backtests call plain handlers of idle subscribers without a queue in between.
+        self.direct: tuple[tuple[Handler, Subscriber], ...] | None = ()
+        self.direct_count = 0
+
+    def refresh(self) -> None:
+        """Look again at who takes events here; whoever did before keeps its place and counts."""
+        wanted: dict[Subscriber, tuple[Interest, ...]] = {}
+        for subscriber, interest in self.topic.interests:
+            if interest.wants_route(self.topic.rule.route_by, self.key):
+                wanted[subscriber] = (*wanted.get(subscriber, ()), interest)
+        known = {taker.subscriber: taker for taker in self.takers}
+        for subscriber, taker in list(known.items()):
+            if wanted.get(subscriber) != taker.interests:
+                known.pop(subscriber).leave()
+        self.takers = tuple(
+            known.get(subscriber) or Taker(self, subscriber, interests)
+            for subscriber, interests in wanted.items()
+        )
+        self.reconnect()
+
+    def reconnect(self) -> None:
+        """Take over what the takers accept by."""
+        self.accepts = tuple(taker.accept for taker in self.takers)
+        self.refresh_direct()
+
+    def refresh_direct(self) -> None:
+        """Look again at whether all takers can be called without a queue in between."""
+        self.direct = None
+        calls = []
+        for taker in self.takers:
+            if taker.where is not None or not taker.subscriber.is_lane_open:
+                return
+            handler = taker.subscriber.direct_handler(self.topic.event_type)
+            if handler is not None:
+                calls.append((handler, taker.subscriber))
+        self.direct = tuple(calls)
+
+    def refresh_step(self) -> None:
+        """Look again at which steps of the core are due here."""
+        own_steps = self.topic.steps_by_instrument
+        first, own = self.topic.step, own_steps.get(self.key[0]) if own_steps else None
+        if first is None or own is None:
+            self.step = first or own
+            return
+
+        def both(event: Any) -> None:
+            first(event)
+            own(event)
+
+        self.step = both
+
+
+class Topic:
+    """All routes of one event type."""
+
+    def __init__(self, event_type: type, rule: EventRule) -> None:
+        self.event_type = event_type
+        self.rule = rule
+        self.routes: dict[Any, Route] = {}
+        self.interests: list[tuple[Subscriber, Interest]] = []
+        self.step: Step | None = None
+        self.steps_by_instrument: dict[str, Step] = {}
+        self.key_of: Callable[[Any], Any] = attrgetter(*rule.route_by) if rule.route_by else _no_key
+
+    def open(self, key: Any) -> Route:
+        """Return the route under `key` as `key_of` gives it."""
+        route = self.routes.get(key)
+        if route is None:
+            route = self.routes[key] = Route(self, key if isinstance(key, tuple) else (key,))
+            route.refresh_step()
+            route.refresh()
+        return route
+
+    def refresh(self) -> None:
+        """Look again at who takes events of this type."""
+        for route in self.routes.values():
+            route.refresh()
+
+    def remove(self, subscriber: "Subscriber") -> None:
+        """Route nothing to `subscriber` any more."""
+        self.interests = [item for item in self.interests if item[0] is not subscriber]
+        self.refresh()
+
+
+def _no_key(event: Any) -> str:
+    return ""
+
+
+def _any_of(filters: list[Filter | None]) -> Filter | None:
+    if len(filters) == 1:
+        return filters[0]
+    present = [where for where in filters if where is not None]
+    if len(present) < len(filters):
+        return None
+    return lambda event: any(where(event) for where in present)
