@@ -1,6 +1,7 @@
 """Quotes both sides of a book and leans against its own inventory."""
 
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
@@ -28,15 +29,16 @@ class MarketMaker(Strategy):
         quantity: Decimal = Decimal(1)  # of each quote
         maximum_position: Decimal = Decimal(5)
         can_short: bool = False  # down to −maximum_position; a spot account cannot
-        spread_bps: float = 10.0  # from bid to ask
-        skew_bps: float = 5.0  # at the maximum position
-        requote_bps: float = 1.0
+        spread_bps: Annotated[float, msgspec.Meta(gt=0, lt=10_000)] = 10.0  # from bid to ask
+        skew_bps: Annotated[float, msgspec.Meta(ge=0, lt=10_000)] = 5.0  # at the maximum position
+        requote_bps: Annotated[float, msgspec.Meta(ge=0)] = 1.0
 
         def __post_init__(self) -> None:
             if not 0 < self.quantity <= self.maximum_position:
-                raise ValueError("quantity must be positive and at most maximum_position")
-            if self.spread_bps <= 0.0 or self.skew_bps < 0.0 or self.requote_bps < 0.0:
-                raise ValueError("spread_bps must be positive, skew_bps and requote_bps at least 0")
+                raise ValueError(
+                    f"quantity {self.quantity} must be positive and at most "
+                    f"maximum_position {self.maximum_position}"
+                )
 
     settings: Settings
 
@@ -46,9 +48,8 @@ class MarketMaker(Strategy):
 
     def on_book(self, book: BookView) -> None:
         if not book.is_synced or book.best_bid is None or book.best_ask is None:
-            if self.quoted_mid:
-                self.cancel_all(self.settings.instrument)
-                self.quoted_mid = 0.0
+            self.cancel_all(self.settings.instrument)
+            self.quoted_mid = 0.0
             return
         mid = (book.best_bid[0] + book.best_ask[0]) / 2.0
         if abs(mid - self.quoted_mid) > mid * self.settings.requote_bps / 1e4:

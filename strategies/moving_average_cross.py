@@ -22,7 +22,9 @@ class MovingAverageCross(Strategy):
 
         def __post_init__(self) -> None:
             if not 0 < self.fast < self.slow:
-                raise ValueError(f"fast {self.fast} must be between 0 and slow {self.slow}")
+                raise ValueError(f"fast {self.fast} must be above 0 and below slow {self.slow}")
+            if not self.quantity > 0:
+                raise ValueError(f"quantity {self.quantity} must be positive")
 
     settings: Settings
 
@@ -36,7 +38,7 @@ class MovingAverageCross(Strategy):
         if not candle.is_closed:
             return
         fast, slow = self.fast.update(candle.close), self.slow.update(candle.close)
-        if fast is None or slow is None:
+        if fast is None or slow is None or self.is_warming_up:
             return
         position = self.position(candle.instrument)
         if fast > slow and position.is_flat:

@@ -2,22 +2,29 @@
 
 from decimal import Decimal
 from math import log
+from typing import Annotated
 
 import msgspec
 
-from framework import Candle, Order, OrderStatus, Strategy
+from framework import Candle, Fill, FillCorrected, Order, OrderStatus, Strategy
 from framework.indicators import ZScore
 
 ENTRY = "entry"
+UNFILLED = (
+    OrderStatus.DENIED,
+    OrderStatus.REJECTED,
+    OrderStatus.CANCELLED,
+    OrderStatus.EXPIRED,
+)
 
 
 class Pairs(Strategy):
-    """Sells the spread when it is wide, buys it when it is narrow, leaves near its mean.
+    """Sells the spread when it is wide, buys it when it is narrow, leaves at its mean or past it.
 
     spread = ln(price of first) − hedge ratio × ln(price of second). The second leg's value is
-    hedge ratio × that of the first. If a leg of an entry is refused, both legs are closed, since
-    half a pair is a bet on the market, and nothing is entered until the spread has been back at
-    its mean.
+    hedge ratio × that of the first. If a leg of an entry is refused, or ends before it is filled,
+    both legs are closed, since half a pair is a bet on the market, and nothing is entered until
+    the spread has been back at its mean.
     """
 
     class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,19 +33,22 @@ class Pairs(Strategy):
         first: str
         second: str
         interval: str = "1m"
-        lookback: int = 60  # candles
-        hedge_ratio: float = 1.0
+        lookback: Annotated[int, msgspec.Meta(ge=2)] = 60  # candles
+        hedge_ratio: Annotated[float, msgspec.Meta(gt=0)] = 1.0
         enter_zscore: float = 2.0  # standard deviations from the mean
-        leave_zscore: float = 0.5
+        leave_zscore: Annotated[float, msgspec.Meta(ge=0)] = 0.5
         quantity: Decimal = Decimal(1)  # of the first instrument
 
         def __post_init__(self) -> None:
             if self.first == self.second:
                 raise ValueError(f"first and second are the same instrument {self.first!r}")
-            if self.hedge_ratio <= 0.0:
-                raise ValueError(f"hedge_ratio {self.hedge_ratio} must be positive")
-            if not 0.0 <= self.leave_zscore < self.enter_zscore:
-                raise ValueError("leave_zscore must be at least 0 and below enter_zscore")
+            if not self.leave_zscore < self.enter_zscore:
+                raise ValueError(
+                    f"leave_zscore {self.leave_zscore} must be below "
+                    f"enter_zscore {self.enter_zscore}"
+                )
+            if not self.quantity > 0:
+                raise ValueError(f"quantity {self.quantity} must be positive")
 
     settings: Settings
 
@@ -46,7 +56,9 @@ class Pairs(Strategy):
         settings = self.settings
         self.zscore = ZScore(settings.lookback)
         self.unpaired: dict[int, Candle] = {}  # by opening time
-        self.has_failed = False  # since the spread was last near its mean
+        self.side = 1 if self.position(settings.first).is_short else -1  # 1: a wide spread sold
+        self.is_leaving = False  # what is held, or comes late, is to be closed
+        self.has_failed = False  # since the spread was last at its mean
         for instrument in (settings.first, settings.second):
             self.watch_candles(instrument, settings.interval, warmup=settings.lookback)
 
@@ -78,12 +90,13 @@ class Pairs(Strategy):
         """Enter or leave, given the z-score and price of first ÷ price of second."""
         settings = self.settings
         first, second = self.position(settings.first), self.position(settings.second)
-        is_flat = first.is_flat and second.is_flat
-        if abs(zscore) <= settings.leave_zscore:
+        has_returned = zscore * self.side <= settings.leave_zscore
+        if has_returned:
             self.has_failed = False
-            if not is_flat:
+        if not (first.is_flat and second.is_flat):
+            if has_returned or self.is_leaving:
                 self.leave()
-        elif is_flat and abs(zscore) >= settings.enter_zscore and not self.has_failed:
+        elif abs(zscore) >= settings.enter_zscore and not self.has_failed:
             self.enter(price_ratio, is_wide=zscore > 0.0)
 
     def enter(self, price_ratio: float, *, is_wide: bool) -> None:
@@ -95,20 +108,24 @@ class Pairs(Strategy):
         if not hedge:
             self.log.warning("hedge_below_lot", instrument=settings.second)
             return
-        if is_wide:
-            self.sell(settings.first, settings.quantity, tags=(ENTRY,))
-            self.buy(settings.second, hedge, tags=(ENTRY,))
-        else:
-            self.buy(settings.first, settings.quantity, tags=(ENTRY,))
-            self.sell(settings.second, hedge, tags=(ENTRY,))
+        self.side, self.is_leaving = (1 if is_wide else -1), False
+        trade_first, trade_second = (self.sell, self.buy) if is_wide else (self.buy, self.sell)
+        leg = trade_first(settings.first, settings.quantity, tags=(ENTRY,))
+        if leg.is_open:  # not refused at once
+            trade_second(settings.second, hedge, tags=(ENTRY,))
 
     def leave(self) -> None:
         """Close both legs."""
+        self.is_leaving = True
         self.close(self.settings.first)
         self.close(self.settings.second)
 
     def on_order(self, order: Order) -> None:
-        if ENTRY in order.tags and order.status in (OrderStatus.DENIED, OrderStatus.REJECTED):
-            self.log.warning("leg_refused", instrument=order.instrument, reason=order.reason)
+        if ENTRY in order.tags and order.status in UNFILLED and not self.is_leaving:
+            self.log.warning("leg_not_filled", instrument=order.instrument, reason=order.reason)
             self.has_failed = True
+            self.leave()
+
+    def on_fill(self, fill: Fill | FillCorrected) -> None:
+        if self.is_leaving:  # an entry's fill may cross with the request to cancel it
             self.leave()

@@ -1,6 +1,7 @@
 """Rides momentum: enters when the relative strength index is strong, leaves when it is spent."""
 
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
@@ -20,7 +21,7 @@ class RsiMomentum(Strategy):
 
         instrument: str
         interval: str = "1m"
-        period: int = 14  # candles
+        period: Annotated[int, msgspec.Meta(ge=1)] = 14  # candles
         enter_above: float = 60.0
         leave_below: float = 50.0
         can_short: bool = False
@@ -32,6 +33,8 @@ class RsiMomentum(Strategy):
                     "levels must satisfy 50 <= leave_below <= enter_above < 100, not "
                     f"leave_below {self.leave_below} and enter_above {self.enter_above}"
                 )
+            if not self.quantity > 0:
+                raise ValueError(f"quantity {self.quantity} must be positive")
 
     settings: Settings
 
@@ -46,7 +49,7 @@ class RsiMomentum(Strategy):
         if not candle.is_closed:
             return
         rsi = self.rsi.update(candle.close)
-        if rsi is None:
+        if rsi is None or self.is_warming_up:
             return
         settings, position = self.settings, self.position(candle.instrument)
         if position.is_flat:

@@ -15,10 +15,9 @@ import anyio
 import anyio.lowlevel
 
 from framework.interfaces import Adapter, AdapterContext
-from framework.model.account import Position
 from framework.model.instrument import Instrument, InstrumentKind, PriceRange
 from framework.model.market_data import Candle, Quote, Trade
-from framework.model.orders import Fill, Order
+from framework.model.orders import Order
 from framework.runtime.runner import Runtime
 from framework.settings.modes import Mode
 from framework.settings.structs import (
@@ -219,8 +218,4 @@ def position_of(runtime: Runtime, run: str = "run", instrument: str = BTC) -> De
 
 def cash_of(runtime: Runtime) -> Decimal:
     """Return the account's US dollars."""
-    account = runtime.engine.ledger.account_event("main", 0, {})
-    return next(balance.total for balance in account.balances if balance.currency == "USD")
-
-
-__all__ = ["Fill", "Position"]
+    return runtime.engine.ledger.cash("main")["USD"]

@@ -14,6 +14,7 @@ import asyncio
 import contextvars
 from asyncio.tasks import _enter_task, _leave_task  # the extension interface asyncio documents
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
 from types import coroutine as generator_coroutine
 from typing import Any
 
@@ -60,6 +61,7 @@ class EagerTask:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handoff: _Handoff | None = None
         self._run_in_context: Callable[..., Any] = contextvars.Context().run
+        self._is_carrying = False
         self._is_given_up = False
         self._is_closed = False
 
@@ -104,6 +106,10 @@ class EagerTask:
     def close(self) -> None:
         """End the task once the handler that runs now has ended."""
         self._is_closed = True
+        if self._handoff is not None and self._loop is not None:
+            self._loop.call_soon(self._end_idle)  # not now: a first step may be under way
+
+    def _end_idle(self) -> None:
         if self._handoff is not None and not self._handoff.done():
             self._handoff.set_result((None, None))
 
@@ -157,8 +163,6 @@ class EagerTask:
             self.cancelled_itself += 1
             self.task.cancel()
 
-    _is_carrying = False
-
     async def _finish(
         self,
         task: "asyncio.Task[Any]",
@@ -177,11 +181,9 @@ class EagerTask:
                 await self._carry_on(task, coroutine, waits_for, cancelled)
         except (Exception, asyncio.CancelledError) as raised:  # told by `done`, with its handler
             error = raised
-        if self.cancelled_itself and not cancelled:
-            try:
+        if self.cancelled_itself:
+            with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)  # a cancellation of the last step is still to come
-            except asyncio.CancelledError:
-                pass
         while self.cancelled_itself:
             self.cancelled_itself -= 1
             task.uncancel()

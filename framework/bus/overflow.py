@@ -36,7 +36,6 @@ from framework.model.market_data import (
 )
 from framework.model.orders import Fill, FillCorrected, Order
 
-
 BATCH = 256  # events a subscriber takes per turn of the loop
 
 

@@ -109,9 +109,9 @@ class Route:
         "topic",
     )
 
-    def __init__(self, topic: "Topic", key: tuple[str, ...]) -> None:
-        self.topic = topic
+    def __init__(self, key: tuple[str, ...], topic: Any = None) -> None:
         self.key = key
+        self.topic: Topic = topic  # None only for a stand-in, which carries nothing
         self.newest: Any = None
         self.count = 0
         self.step: Step | None = None
@@ -176,6 +176,7 @@ class Topic:
         self.event_type = event_type
         self.rule = rule
         self.routes: dict[Any, Route] = {}
+        self.routes_by_first: dict[str, list[Route]] = {}  # by the first routing field
         self.interests: list[tuple[Subscriber, Interest]] = []
         self.step: Step | None = None
         self.steps_by_instrument: dict[str, Step] = {}
@@ -185,7 +186,9 @@ class Topic:
         """Return the route under `key` as `key_of` gives it."""
         route = self.routes.get(key)
         if route is None:
-            route = self.routes[key] = Route(self, key if isinstance(key, tuple) else (key,))
+            route = Route(key if isinstance(key, tuple) else (key,), self)
+            self.routes[key] = route
+            self.routes_by_first.setdefault(route.key[0], []).append(route)
             route.refresh_step()
             route.refresh()
         return route

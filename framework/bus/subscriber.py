@@ -1,17 +1,33 @@
 """One consumer of events: its bounded channels, its handlers, and the order between them."""
 
-import asyncio
+from asyncio import CancelledError
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial, wraps
 from inspect import iscoroutinefunction
-from types import CoroutineType, TracebackType
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from framework.bus.channel import Channel, ChannelStatistics, make_channel
+from framework.bus.channel import (
+    Channel,
+    ChannelStatistics,
+    ConflateChannel,
+    Marks,
+    Ring,
+    make_channel,
+)
 from framework.bus.eager import EagerTask
-from framework.bus.overflow import FORMING, ChannelRule, EventRule
+from framework.bus.overflow import (
+    BATCH,
+    FORMING,
+    ChannelRule,
+    EventRule,
+    Overflow,
+    check_capacity,
+)
+from framework.bus.routes import Accept, Handler, Interest, Taker
 from framework.errors import ChannelOverflow
 from framework.model.events import Timer
 from framework.model.market_data import Candle
@@ -19,24 +35,7 @@ from framework.model.market_data import Candle
 if TYPE_CHECKING:
     from framework.bus.bus import Bus
 
-Handler = Callable[[Any], Any]
-BATCH = 256  # events per turn of the loop
-
-
-class Interest(msgspec.Struct, frozen=True):
-    """What a subscriber wants of one event type: routing fields it is limited to, a filter."""
-
-    event_type: type
-    only: Mapping[str, frozenset[str]] = {}
-    where: Callable[[Any], bool] | None = None
-
-    def wants_route(self, fields: tuple[str, ...], key: tuple[str, ...]) -> bool:
-        """Whether events routed by `fields` under `key` are wanted."""
-        return all(
-            key[index] in self.only[field]
-            for index, field in enumerate(fields)
-            if field in self.only
-        )
+__all__ = ["BATCH", "Handler", "Interest", "Subscriber", "SubscriberStatistics"]
 
 
 class SubscriberStatistics(msgspec.Struct, frozen=True):
@@ -53,7 +52,12 @@ class SubscriberStatistics(msgspec.Struct, frozen=True):
 
 
 class Subscriber:
-    """Takes events in the engine's order across its channels; handlers never overlap."""
+    """Takes events in the engine's order across its channels; handlers never overlap.
+
+    `is_busy` while it can take nothing: an async handler waits, its task does not run, or it is
+    on `hold`. Without `is_numbered`, `sequence` need not be kept, and a single DROP_OLDEST channel
+    without a filter costs less.
+    """
 
     def __init__(
         self,
@@ -65,12 +69,14 @@ class Subscriber:
         on_error: Callable[[str, BaseException], None],
         on_overflow: Callable[[ChannelOverflow], None],
         after: Callable[[], None],
+        is_numbered: bool = True,
     ) -> None:
         self.bus = bus
         self.name = name
-        self.marks: deque[Channel] = deque()
+        self.marks = Marks()
         self.channels: dict[str, Channel] = {}
         self.interests: list[Interest] = []
+        self.takers: list[Taker] = []
         self.sequence = 0  # of the event being handled
         self.event: Any = None  # the event being handled
         self.is_ended = False
@@ -79,47 +85,117 @@ class Subscriber:
         self.handler_ns = 0
         self.lag_ns = 0
         self.current_handler = ""
-        self._rules = rules
-        self._handlers = dict(handlers)
         self.on_error = on_error
         self.on_overflow = on_overflow
+        self.wake_reader: Callable[[], None] | None = None  # of an iterator
+        self._rules = rules
+        self._handlers = dict(handlers)
         self._after = after
+        self._is_numbered = is_numbered
+        self._ring: Ring | None = None
+        self._queue: deque[Any] = self.marks  # empty when nothing waits
         self._failure: ChannelOverflow | None = None
         self._first: deque[Any] = deque()  # handed out before anything queued: warm-up
-        self.is_async = any(iscoroutinefunction(handler) for handler in handlers.values())
         self._is_held = False
-        self._is_paused = self.is_async  # until its task runs; later, while a handler waits
-        self.is_busy = self._is_paused
-        self.task = EagerTask(before=self._resume, after=after, done=self._finished)
+        self._is_paused = False
+        self.is_async = any(map(_is_async, handlers.values()))
+        self.is_busy = self.is_async  # until its task runs
+        self.is_lane_open = False  # a driver may call its handlers without a queue in between
+        self.task = EagerTask(before=self._resume, after=self._step_ended, done=self._finished)
 
     # -- taking in ---------------------------------------------------------------------------
 
-    def direct_handler(self, event_type: type) -> Handler | None:
-        """Return what a backtest may call for an event without a queue in between."""
-        handler = self._handlers.get(event_type)
-        return self.handle if handler is not None and self.is_async else handler
+    def connect(self, taker: Taker) -> None:
+        """Give a new taker its channel and the call by which its route hands events over."""
+        rule = taker.route.topic.rule
+        own_rule = rule.own_rule or self._rules[rule.channel]
+        ring = self._ring
+        is_plain = taker.where is None and taker.route.topic.event_type is not Candle
+        is_first = not self.channels and not self._is_numbered
+        if is_plain and is_first and own_rule.overflow is Overflow.DROP_OLDEST:
+            check_capacity(rule.channel, own_rule)
+            ring = self._ring = Ring(rule.channel, own_rule.capacity, self.marks)
+            self.channels[rule.channel] = ring
+            self._queue = ring.events
+        if ring is not None and is_plain and rule.channel == ring.name:
+            taker.channel, taker.accept = ring, ring.events.append
+        else:
+            if ring is not None:
+                self._leave_ring(ring)
+            taker.channel, taker.accept = self._acceptor(taker, rule)
+        taker.channel.join(taker)
+        self.takers.append(taker)
 
-    def acceptor(self, rule: EventRule, interest: Interest) -> Callable[[Any], None]:
-        """Return the call by which a route hands an event to this subscriber."""
-        channel = self._channel(rule.channel, rule)
-        if interest.event_type is Candle:
-            return self._candle_acceptor(channel, self._channel(FORMING, rule), interest.where)
-        where, accept, bus, end = interest.where, channel.accept, self.bus, self._end
+    def _leave_ring(self, ring: Ring) -> None:
+        """Go on with marks: there is a second channel, or a filter."""
+        channel = self.channels[ring.name] = ring.marked()
+        self._ring, self._queue = None, self.marks
+        for taker in self.takers:
+            taker.direct_from = taker.route.direct_count
+            taker.channel, taker.accept = self._acceptor(taker, taker.route.topic.rule)
+            channel.join(taker)
+            taker.route.reconnect()
+
+    def _acceptor(self, taker: Taker, rule: EventRule) -> tuple[Channel, Accept]:
+        channel, where = self._channel(rule.channel, rule), taker.where
+        if taker.route.topic.event_type is Candle:
+            return channel, self._candle_acceptor(channel, self._channel(FORMING, rule), where)
+        bus, accept, end = self.bus, channel.accept, self._end
+        if isinstance(channel, ConflateChannel):
+            return channel, self._conflating_acceptor(channel, rule.key or type, where)
+        if where is None:
+
+            def take(event: Any) -> None:
+                if not accept(bus.sequence, event):
+                    end(channel)
+
+            return channel, take
+
+        def take_some(event: Any) -> None:
+            try:
+                is_wanted = where(event)
+            except Exception as error:  # a user's filter: isolated like a handler (R-54)
+                bus.filter_failed(self, event, error)
+                return
+            if is_wanted and not accept(bus.sequence, event):
+                end(channel)
+
+        return channel, take_some
+
+    def _conflating_acceptor(
+        self,
+        channel: ConflateChannel,
+        key_of: Callable[[Any], object],
+        where: Callable[[Any], bool] | None,
+    ) -> Accept:
+        bus, accept = self.bus, channel.accept_keyed
 
         def take(event: Any) -> None:
-            if (where is None or where(event)) and not accept(bus.sequence, event):
-                end(channel)
+            try:
+                if where is None or where(event):
+                    accept(bus.sequence, event, key_of(event))
+            except Exception as error:  # a user's filter or key: isolated like a handler (R-54)
+                bus.filter_failed(self, event, error)
 
         return take
 
     def _candle_acceptor(
         self, closed: Channel, forming: Channel, where: Callable[[Any], bool] | None
-    ) -> Callable[[Any], None]:
+    ) -> Accept:
         bus = self.bus
 
         def take(candle: Candle) -> None:
+            try:
+                is_wanted = where is None or where(candle)
+            except Exception as error:  # as above
+                bus.filter_failed(self, candle, error)
+                return
+            if not is_wanted:
+                return
             channel = closed if candle.is_closed else forming
-            if (where is None or where(candle)) and not channel.accept(bus.sequence, candle):
+            if isinstance(channel, ConflateChannel):
+                channel.accept_keyed(bus.sequence, candle, (candle.instrument, candle.interval))
+            elif not channel.accept(bus.sequence, candle):
                 self._end(channel)
 
         return take
@@ -127,12 +203,10 @@ class Subscriber:
     def _channel(self, name: str, rule: EventRule) -> Channel:
         channel = self.channels.get(name)
         if channel is None:
+            own_rule = rule.own_rule or self._rules[name]
+            check_capacity(name, own_rule)
             channel = self.channels[name] = make_channel(
-                name,
-                rule.own_rule or self._rules[name],
-                self.marks,
-                key_of=rule.key or type,
-                merge=_merge_timers if name == "timers" else None,
+                name, own_rule, self.marks, merge=_merge_timers if name == "timers" else None
             )
         return channel
 
@@ -141,59 +215,84 @@ class Subscriber:
         self.bus.overflowed(self, channel)
 
     def close(self) -> None:
-        """Stop receiving and forget what waits."""
+        """Stop receiving and forget what waits; its task ends with the handler that runs."""
+        if self.is_ended:
+            return
         self.is_ended = True
         self.bus.remove(self)
         self.marks.clear()
+        self._first.clear()
+        self._failure = None
         for channel in self.channels.values():
             channel.stale_marks = 0
             channel.discard()
-
-    def compact(self) -> None:
-        """Drop stale marks once they outnumber what waits (R-53)."""
-        kept: deque[Channel] = deque()
-        for channel in self.marks:
-            if channel.stale_marks:
-                channel.stale_marks -= 1
-            else:
-                kept.append(channel)
-        self.marks.clear()
-        self.marks.extend(kept)
+        self.task.close()
 
     # -- handing out -------------------------------------------------------------------------
 
     @property
     def is_waiting(self) -> bool:
         """Something is queued (or has failed) and the subscriber is free to take it."""
-        return (
-            bool(self.marks) or self._failure is not None or bool(self._first)
-        ) and not self.is_busy
+        return not self.is_busy and (
+            bool(self._queue) or self._failure is not None or bool(self._first)
+        )
 
     def hold(self) -> None:
         """Let what comes wait in the queues until `release`."""
         self._is_held = True
-        self._note_busy()
+        self._look_again()
 
     def release(self, first: Iterable[Any] = ()) -> None:
         """Go on, with `first` before anything that is queued."""
         self._first.extend(first)
         self._is_held = False
-        self._note_busy()
-        self.bus.wake()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Find out whether the subscriber is free, and have it served if it is."""
+        self.is_busy = (
+            self._is_held or self._is_paused or (self.is_async and not self.task.is_running)
+        )
+        self.refresh_lane()
+        if not self.is_busy:
+            self.bus.wake()
+
+    def refresh_lane(self) -> None:
+        """Open the driver's direct lane while this subscriber is free with nothing queued."""
+        is_open = (
+            self.bus.is_pumped
+            and self.wake_reader is None
+            and not self.is_busy
+            and not self.is_waiting
+        )
+        if is_open != self.is_lane_open:
+            self.is_lane_open = is_open
+            if is_open:
+                self.event = None  # the lane does not note each
+            for taker in self.takers:
+                taker.route.refresh_direct()
 
     def wrap(self, event_type: type, wrapper: Callable[[Handler], Handler]) -> None:
         """Put `wrapper` around the handler of an event type."""
         handler = self._handlers.get(event_type)
         if handler is not None:
-            self._handlers[event_type] = wrapper(handler)
+            # The call inside is made from this module: there the watchdog knows a handler by.
+            self._handlers[event_type] = wrapper(_called_from_here(handler))
+            for taker in self.takers:
+                taker.route.refresh_direct()
 
     def silence(self) -> None:
         """Call no handler any more; what comes is counted as delivered."""
         self._handlers.clear()
-        self.bus.routes_changed(self)
+        for taker in self.takers:
+            taker.route.refresh_direct()
 
     def take(self) -> Any:
         """Return the next event in order, or None; raises what ended the subscription."""
+        ring = self._ring
+        if ring is not None and ring.events:
+            ring.delivered += 1
+            return ring.events.popleft()
         if self._first:
             return self._first.popleft()
         while self.marks:
@@ -205,7 +304,7 @@ class Subscriber:
             channel.delivered += 1
             return event
         if self._failure is not None:
-            failure, self._failure = self._failure, None
+            failure = self._failure
             self.close()
             raise failure
         return None
@@ -214,74 +313,127 @@ class Subscriber:
         """Hand out up to `limit` events; stops early when an async handler starts to wait."""
         self.batch_count += 1
         try:
-            while limit > 0 and not self.is_ended:
+            if self._ring is not None and not self.is_async:
+                self._drain_ring(self._ring, limit)
+                return
+            while limit > 0 and not self.is_busy:
                 event = self.take()
                 if event is None:
-                    return
+                    break
                 limit -= 1
                 self.handle(event)
-                if self.is_busy:  # it waits, or asked to be held
-                    return
         except ChannelOverflow as failure:
             self.on_overflow(failure)
+        if not self.is_lane_open:
+            self.refresh_lane()
 
-    def handle(self, event: Any) -> bool:
-        """Call the handler of `event`; False if it is `async` and now waits."""
+    def _drain_ring(self, ring: Ring, limit: int) -> None:
+        """Do what `take` and `handle` do, in one loop."""
+        bus, handlers, events = self.bus, self._handlers, ring.events
+        take, event = events.popleft, None
+        end = ring.delivered + min(limit, len(events))
+        bus.running = self
+        bus.begin_ring(ring)
+        try:
+            while ring.delivered < end and events:
+                try:
+                    numbers = range(ring.delivered + 1, end + 1)
+                    for ring.delivered in numbers:  # exact at any time, and one store per event
+                        event = take()
+                        handlers[event.__class__](event)
+                except (Exception, CancelledError) as error:
+                    if self.is_ended and _is_empty(error):
+                        ring.delivered -= 1
+                    else:
+                        self.event = event
+                        self.failed(event.__class__, error)
+        finally:
+            bus.end_ring(ring)
+            bus.running = None
+        self.event = event
+        self._after()
+
+    def handle(self, event: Any) -> None:
+        """Call the handler of `event`; `is_busy` then says whether it is `async` and waits."""
         handler = self._handlers.get(event.__class__)
         if handler is None:
-            return True
+            return
         self.event = event
         bus = self.bus
         bus.running = self
-        bus.ticket += 1  # the watchdog sees a handler that holds the loop by its ticket
+        bus.calls += 1  # the watchdog sees a handler that holds the loop by its number
+        is_done = True
         try:
             result = handler(event)
-            is_done = result.__class__ is not CoroutineType or self.task.start(result)
-        except Exception as error:  # isolation: one handler's failure stays its own (R-54)
+            if result.__class__ is CoroutineType:
+                is_done = self.task.start(result)
+        except (Exception, CancelledError) as error:  # one handler's failure stays its own (R-54)
             self.failed(event.__class__, error)
-            is_done = True
-        bus.running = None
+        finally:
+            bus.running = None
         self._after()
         if not is_done:
-            self._pause(event.__class__)
-        return is_done
+            self._pause(event)
+
+    def direct_handler(self, event_type: type) -> Handler | None:
+        """Return what a backtest may call for an event without a queue in between."""
+        handler = self._handlers.get(event_type)
+        if handler is None or not self.is_async:
+            return handler
+        return partial(self._call_directly, handler)
+
+    def _call_directly(self, handler: Handler, event: Any) -> None:
+        """Call a handler for a driver, which isolates failures and sees to what comes after."""
+        self.event = event
+        try:
+            result = handler(event)
+            if result.__class__ is CoroutineType and not self.task.start(result):
+                self._pause(event)
+        except CancelledError as error:
+            self.failed(event.__class__, error)
 
     def failed(self, event_type: type, error: BaseException) -> None:
         """Count and report a handler's error."""
         self.error_count += 1
         handler = self._handlers.get(event_type)
-        self.on_error(getattr(handler, "__name__", event_type.__name__), error)
+        self.bus.failed_on = self.event
+        try:
+            self.on_error(getattr(handler, "__name__", event_type.__name__), error)
+        finally:
+            self.bus.failed_on = None
+
+    # -- the subscriber's task -----------------------------------------------------------------
 
     async def run(self) -> None:
-        """Own the task that async handlers run in, until cancelled."""
-        await self.task.run(self._ready)
+        """Own the task that async handlers run in, until cancelled or the subscription ends."""
+        try:
+            await self.task.run(self._look_again)
+        finally:
+            self._is_paused = False
+            self._look_again()
 
-    def _ready(self) -> None:
-        self._is_paused = False
-        self._note_busy()
-        self.bus.wake()
-
-    def _pause(self, event_type: type) -> None:
+    def _pause(self, event: Any) -> None:
+        self.event = event
         self._is_paused = True
-        self.current_handler = getattr(self._handlers.get(event_type), "__name__", "")
-        self._note_busy()
-
-    def _note_busy(self) -> None:
-        self.is_busy = self._is_held or self._is_paused
-        self.bus.routes_changed(self)
+        self.current_handler = getattr(self._handlers.get(event.__class__), "__name__", "")
+        self._look_again()
 
     def _resume(self) -> None:
         self.bus.running = self
-        self.bus.ticket += 1
+        self.bus.calls += 1
+
+    def _step_ended(self) -> None:
+        self.bus.running = None
+        self._after()
+        if self.bus.is_pumped:
+            self.bus.wake()  # what the step published: no driver waits for it
 
     def _finished(self, error: BaseException | None) -> None:
-        self.bus.running = None
         if error is not None:
             self.failed(self.event.__class__, error)
-        self._after()
+            self._after()
         self._is_paused = False
-        self._note_busy()
-        self.bus.wake()
+        self._look_again()
 
     def statistics(self) -> SubscriberStatistics:
         """Return the counters as of now."""
@@ -297,46 +449,22 @@ class Subscriber:
         )
 
 
-class EventIterator(AsyncIterator[Any]):
-    """An iterator over events: `async with bus.subscribe(Quote) as quotes: async for q in quotes`.
+def _is_async(handler: Handler) -> bool:
+    return iscoroutinefunction(handler) or iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004 - of an object that is called
 
-    Raises `ChannelOverflow` once what was queued has been read, if the reader fell behind a
-    channel that must not drop.
-    """
 
-    def __init__(self, subscriber: Subscriber) -> None:
-        self.subscriber = subscriber
-        self._wakeup: asyncio.Future[None] | None = None
+def _called_from_here(handler: Handler) -> Handler:
+    @wraps(handler)
+    def call(event: Any) -> Any:
+        return handler(event)
 
-    async def __aenter__(self) -> "EventIterator":
-        return self
+    return call
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.subscriber.close()
 
-    def __aiter__(self) -> "EventIterator":
-        return self
-
-    async def __anext__(self) -> Any:
-        while (event := self.subscriber.take()) is None:
-            if self.subscriber.is_ended:
-                raise StopAsyncIteration
-            self._wakeup = asyncio.get_running_loop().create_future()
-            try:
-                await self._wakeup
-            finally:
-                self._wakeup = None
-        return event
-
-    def wake(self) -> None:
-        """Let the reader look again."""
-        if self._wakeup is not None and not self._wakeup.done():
-            self._wakeup.set_result(None)
+def _is_empty(error: BaseException) -> bool:
+    """Whether there was nothing to take, because the handler before had closed the subscriber."""
+    trace = error.__traceback__
+    return isinstance(error, IndexError) and trace is not None and trace.tb_next is None
 
 
 def _merge_timers(waiting: Timer, fired: Timer) -> Timer:

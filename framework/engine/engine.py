@@ -15,6 +15,7 @@ from framework.engine.market_state import MarketState
 from framework.engine.outputs import Outputs
 from framework.errors import UnknownInstrument
 from framework.interfaces import Broker, Clock, OrderLog
+from framework.model.account import CashBooked, Settled
 from framework.model.commands import VenueCommand
 from framework.model.identity import OrderIds
 from framework.model.instrument import Instrument, InstrumentChanged
@@ -46,6 +47,7 @@ FACTS = (
     RequestInDoubt,
     FillCorrection,
 )
+BOOKINGS = (CashBooked, Settled)
 Condition = Callable[[Order], bool]
 
 
@@ -92,7 +94,7 @@ class Engine:
         self.desk.on_change = self._changed
         self._waiting: dict[str, list[tuple[Condition, asyncio.Future[Order]]]] = {}
         self._release_handle: asyncio.Handle | None = None
-        for fact in FACTS:
+        for fact in (*FACTS, *BOOKINGS):
             self.bus.set_step(fact, self.desk.apply)
         self.bus.set_step(BookSnapshot, self.books.on_snapshot)
         self.bus.set_step(BookDelta, self.books.on_delta)
@@ -144,6 +146,8 @@ class Engine:
         self.log.append(entry)
 
     def _emit(self, event: Any) -> None:
+        if event.__class__ in BOOKINGS:
+            return  # it is the very input that is being stepped, and is fanned out as such
         self.bus.publish(event)
 
     def _wants(self, event_type: type, key: str) -> bool:

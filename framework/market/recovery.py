@@ -169,6 +169,7 @@ class BookRecovery:
         """Start anew: call it when the connection or subscription is lost, and when replaced.
 
         Every synced book is STALE; no number of before counts. Calling it again does no harm.
+        Cancel what was requested before: an answer to it is told by its time alone.
         """
         outputs = self._lose_all(expected=self._expected(), received=0, now_ns=now_ns)
         self._buffer.clear()

@@ -186,8 +186,8 @@ class OrderFacts(msgspec.Struct, eq=False, gc=False):
         """Add one fact and tell whether it was news; never refuses.
 
         A fact that was known already changes nothing. The two facts of an ordinary order's life,
-        its acceptance and one fill of all of it, take a short cut (0.3 and 0.5 µs instead of 0.9
-        and 1.2), tested equal to the table.
+        its acceptance and one fill of all of it, take a short cut (0.20 and 0.43 µs instead of
+        0.49 and 0.79), tested equal to the table.
         """
         if self.is_plain:
             if self.status is SUBMITTED and isinstance(fact, OrderAccepted):

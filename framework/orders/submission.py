@@ -523,21 +523,16 @@ class OrderDesk:
         if facts.anomalies is not None:
             self._tell_anomalies(order, fact.time_ns)
 
-    def _apply_execution(self, order: OrderState, fact: Execution) -> None:
+    def _apply_execution(self, order: OrderState, fact: Execution) -> None:  # noqa: C901
         """Carry an execution, or what a correction made of it, into the ledger and tell of it."""
+        # One flat function on purpose: every fill passes here, and a call costs 0.1 µs.
         facts = order.facts
         known = facts.executions.get(fact.execution_id)
         if facts.apply(fact):
             holding = order.holding or self._holding(order)
             self.registry.track(order)
             if known is not None:
-                self.ledger.unbook(
-                    holding,
-                    is_buy=order.is_buy,
-                    quantity=known.quantity,
-                    price=known.price,
-                    fees=known.fees,
-                )
+                self._unbook(order, holding, known)
             realised = self.ledger.book(
                 holding,
                 is_buy=order.is_buy,
@@ -545,38 +540,37 @@ class OrderDesk:
                 price=fact.price,
                 fees=fact.fees,
             )
-            self._tell_execution(order, holding, known, fact, realised)
+            wants, emit, run, time_ns = self._wants, self._emit, holding.run, fact.time_ns
+            if wants(Order, run):
+                emit(order.event())
+            if known is None and isinstance(fact, OrderFilled):
+                if wants(Fill, run):
+                    emit(order.fill(fact, realised, self._clock.now_ns))
+            elif wants(FillCorrected, run):
+                emit(order.fill_corrected(fact, self._clock.now_ns))
+            if wants(Position, run):
+                emit(holding.event(time_ns))
+            if wants(Account, holding.account):
+                emit(self.ledger.account_event(holding.account, time_ns, order.reserved_cash))
+            if self.on_change is not None:
+                self.on_change(run, order.intent.instrument)
         if facts.anomalies is not None:
             self._tell_anomalies(order, fact.time_ns)
 
-    def _tell_execution(
-        self,
-        order: OrderState,
-        holding: Holding,
-        known: Execution | None,
-        fact: Execution,
-        realised: Decimal,
-    ) -> None:
-        wants, emit, run, time_ns = self._wants, self._emit, holding.run, fact.time_ns
-        if wants(Order, run):
-            emit(order.event())
-        if known is None and isinstance(fact, OrderFilled):
-            if wants(Fill, run):
-                emit(order.fill(fact, realised, self._clock.now_ns))
-        elif wants(FillCorrected, run):
-            emit(order.fill_corrected(fact, self._clock.now_ns))
-        if wants(Position, run):
-            emit(holding.event(time_ns))
-        if wants(Account, run):
-            emit(self.ledger.account_event(holding.account, time_ns, order.reserved_cash))
-        if self.on_change is not None:
-            self.on_change(run, order.intent.instrument)
+    def _unbook(self, order: OrderState, holding: Holding, known: Execution) -> None:
+        self.ledger.unbook(
+            holding,
+            is_buy=order.is_buy,
+            quantity=known.quantity,
+            price=known.price,
+            fees=known.fees,
+        )
 
     def _tell_holding(self, holding: Holding, time_ns: int) -> None:
         run = holding.run
         if self._wants(Position, run):
             self._emit(holding.event(time_ns))
-        if self._wants(Account, run):
+        if self._wants(Account, holding.account):
             self._emit(self._account_event(holding.account, time_ns))
 
     def _account_event(self, account: str, time_ns: int) -> Account:
@@ -610,7 +604,7 @@ class OrderDesk:
                 self._emit(holding.event(booking.time_ns))
             if self.on_change is not None:
                 self.on_change(holding.run, holding.instrument.id)
-        if self._wants(Account, booking.run):
+        if self._wants(Account, booking.account):
             self._emit(self._account_event(booking.account, booking.time_ns))
 
     def _apply_settled(self, settled: Settled) -> None:

@@ -129,7 +129,7 @@ class Gate:
 
         The fused twin of the standard checks for market and limit orders while the gate is
         ACTIVE. None is no answer: ask `check`, which alone refuses and knows the reason.
-        `open_quantity` is what is open on the order's side. Measured: 0.9 µs instead of 3.4 µs
+        `open_quantity` is what is open on the order's side. Measured: 0.65 µs instead of 1.6 µs
         for seven checks with their proposal and view. Tested equal.
         """
         limits, quantity = self._fused, intent.quantity

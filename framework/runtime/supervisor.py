@@ -34,27 +34,25 @@ class Supervisor:
         if run.is_halted or run.is_stopped:
             return
         self._note_halt(run, reason)
-        now_ns = self._engine.clock.now_ns
-        self._engine.bus.publish(RunStopping(run.settings.id, now_ns, reason, is_halt=True))
+        self._engine.bus.publish(self._stopping(run))
 
     def ask_to_stop(self) -> None:
         """Tell every strategy that still runs to stop, behind what it has queued."""
         for run in self._runs:
             if not run.is_stopped:
-                now_ns = self._engine.clock.now_ns
-                self._engine.bus.publish(RunStopping(run.settings.id, now_ns, "stop"))
+                self._engine.bus.publish(self._stopping(run))
 
     def has_stopped(self) -> bool:
         """Whether `on_stop` or `on_halt` of every strategy has ended."""
         return all(run.is_stopped for run in self._runs)
 
     def cancel_handlers(self) -> None:
-        """Cancel the handlers that wait in strategies that have not stopped."""
+        """Cancel what waits in strategies that have not stopped; `on_stop` is next in them."""
         for run in self._runs:
             if not run.is_stopped and run.subscriber.is_busy:
                 log.warning("handler_cancelled", run=run.settings.id)
                 run.subscriber.task.give_up()
-                run.subscriber.release()  # a history that never came holds it no longer
+                run.subscriber.release([self._stopping(run)])  # before what is queued
 
     def finish_all(self) -> None:
         """Act by the stop policy of strategies that did not stop by themselves."""
@@ -87,6 +85,11 @@ class Supervisor:
         watchdog = Watchdog(limit_s, look, trip, interrupts=interrupts)
         watchdog.start()
         return watchdog
+
+    def _stopping(self, run: Run) -> RunStopping:
+        now_ns = self._engine.clock.now_ns
+        reason = run.halt_reason or "stop"
+        return RunStopping(run.settings.id, now_ns, reason, is_halt=run.is_halted)
 
     def _supervise(self, run: Run) -> None:
         subscriber = run.subscriber

@@ -465,4 +465,6 @@ def _with_book(strategy: Strategy) -> Callable[[BookChanged], Any]:
         if book is not None:
             await strategy.on_book(book)
 
-    return on_book_async if iscoroutinefunction(strategy.on_book) else on_book
+    chosen = on_book_async if iscoroutinefunction(strategy.on_book) else on_book
+    chosen.__name__ = "on_book"
+    return chosen

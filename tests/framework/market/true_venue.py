@@ -29,6 +29,7 @@ class Faults(msgspec.Struct, frozen=True):
     early_snapshot: float = 0.3  # an answer from a cache that lags behind
     late_snapshot: float = 0.2  # an answer that takes long
     bad: float = 0.003  # a delta with a level of NaN
+    answers_outlive: bool = True  # a new connection does not cancel what was asked before it
     lag: int = 0  # steps by which the stream comes behind the answers
 
 
@@ -80,8 +81,8 @@ class TrueVenue:
         self.now_ns += STEP_NS
         is_new = self._random.random() < self._faults.reconnect
         if is_new:
-            # Answers come on a connection of their own and outlive the stream's.
-            self._link = [] if self._in_stream else [e for e in self._link if _is_answer(e[2])]
+            outlives = self._faults.answers_outlive and not self._in_stream
+            self._link = [e for e in self._link if outlives and _is_answer(e[2])]
             if self._random.random() < 0.3:
                 self._restart()
             if self._in_stream:

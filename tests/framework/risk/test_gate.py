@@ -106,7 +106,7 @@ VARIANTS = st.sampled_from(
 )
 
 
-@settings(max_examples=1500)
+@settings(max_examples=600)
 @given(
     intent=st.builds(
         OrderIntent,

@@ -228,19 +228,6 @@ def test_a_stop_limit_rests_at_its_limit_once_triggered() -> None:
     assert rig.told() == ["o1 filled 1 @ 10.12 maker"]
 
 
-def test_a_triggered_stop_limit_queues_behind_the_orders_that_rested_before_it() -> None:
-    rig = VenueRig()
-    rig.quote(9.98, 10.02)
-    rig.buy("1", stop="10.1", price="10.05")
-    rig.buy("1", price="10")
-    rig.modify("o2", price="10.01")
-    rig.quote(10.1, 10.12)
-    rig.buy("1", price="10.05")
-    rig.told()
-    rig.quote(10.0, 10.05, 1.0, 1.0)
-    assert rig.told() == ["o1 filled 1 @ 10.05 maker"]
-
-
 def test_triggering_makes_a_stop_limit_later_than_what_rests_at_its_price() -> None:
     rig = VenueRig()
     rig.quote(10.08, 10.09)

@@ -209,6 +209,18 @@ def test_fees_come_with_each_fill_and_the_fixed_part_once() -> None:
     assert [fill.fees[0].amount for fill in fills] == [Decimal("1.01"), Decimal("0.01")]
 
 
+def test_a_position_from_before_a_restart_can_be_reduced() -> None:
+    rig = VenueRig()
+    rig.venue.executions.adopt("main", ABC.id, Decimal(-2))
+    rig.quote(9.98, 10.02)
+    rig.buy("3", reduce_only=True)
+    assert rig.told() == [
+        "o1 accepted",
+        "o1 filled 2 @ 10.02 taker",
+        "o1 cancelled: nothing left to reduce",
+    ]
+
+
 def test_a_trailing_stop_is_left_to_the_core() -> None:
     assert OrderType.TRAILING_STOP not in VenueRig().venue.capabilities.order_types
 

@@ -1,0 +1,202 @@
+"""Publishing: number an event, step the core, hand it and what follows to every taker's queue."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from threading import get_ident
+from typing import Any, NoReturn
+
+import structlog
+
+from framework.bus.overflow import DEFAULT_RULES, ChannelRule, check_capacity, rule_of
+from framework.bus.routes import Route, Step, Topic
+from framework.errors import InvariantBroken
+
+log = structlog.get_logger("bus")
+
+
+class Publisher:
+    """The writing half of the bus: everything here happens at once, nothing waits."""
+
+    def __init__(self, rules: Mapping[str, ChannelRule] | None = None) -> None:
+        self.sequence = 0
+        self.rules = {**DEFAULT_RULES, **(rules or {})}
+        self.topics: dict[type, Topic] = {}
+        self.halted: tuple[Any, BaseException] | None = None
+        self._following: deque[Any] = deque()
+        self._is_stepping = False
+        self._is_awake = False  # somebody will deliver: a scheduled turn, or a driver
+        self._thread = get_ident()
+        for name, rule in self.rules.items():
+            check_capacity(name, rule)
+
+    def publish(self, event: Any) -> None:
+        """Take one input (or one consequence, inside a step). Never waits.
+
+        Raises:
+            InvariantBroken: called from another thread (use `publish_threadsafe`), or the
+                engine has halted.
+            ConfigError: the event's `RULE` names a channel or field that does not exist.
+        """
+        if get_ident() != self._thread:
+            raise InvariantBroken("publish from another thread: use publish_threadsafe")
+        if self._is_stepping:
+            self._following.append(event)
+            return
+        topic = self.topics.get(event.__class__) or self.topic(event.__class__)
+        key = topic.key_of(event)
+        route = topic.routes.get(key) or topic.open(key)
+        if route.step is None and self.halted is None:
+            self.sequence += 1
+            route.count += 1
+            route.newest = event
+            for accept in route.accepts:
+                accept(event)
+            if self._following:
+                self._run_following()
+        else:
+            self._run_steps(event, route)
+        if not self._is_awake:
+            self.wake()
+
+    def wake(self) -> None:
+        """Have what is queued delivered soon."""
+        raise InvariantBroken("a publisher alone delivers nothing")
+
+    def route_of(self, event: Any) -> Route:
+        """Return the route an event takes, opening it if it is the first of its kind."""
+        topic = self.topic(event.__class__)
+        return topic.open(topic.key_of(event))
+
+    def topic(self, event_type: type) -> Topic:
+        """Return the routes of a type, opening them if it is new.
+
+        Raises:
+            ConfigError: the type's `RULE` names a channel or field that does not exist.
+        """
+        topic = self.topics.get(event_type)
+        if topic is None:
+            topic = self.topics[event_type] = Topic(event_type, rule_of(event_type, self.rules))
+        return topic
+
+    # -- steps -------------------------------------------------------------------------------
+
+    def _run_steps(self, event: Any, route: Route) -> None:
+        if self.halted is not None:
+            raise InvariantBroken(f"the engine has halted: {self.halted[1]}")
+        self._is_stepping = True
+        try:
+            self._step(event, route)
+        except Exception as error:
+            self._halt(event, error)
+        finally:
+            self._is_stepping = False
+        self._run_following()
+
+    def _run_following(self) -> None:
+        """Step what followed, in order, and what follows from that."""
+        following = self._following
+        self._is_stepping = True
+        event: Any = None
+        try:
+            while following:
+                event = following.popleft()
+                self._step(event, self.route_of(event))
+        except Exception as error:
+            self._halt(event, error)
+        finally:
+            self._is_stepping = False
+
+    def _halt(self, event: Any, error: Exception) -> NoReturn:
+        """Stop the engine: a failure inside a step is a bug of ours, and state is in doubt."""
+        self.halted = (event, error)
+        log.critical("engine_halted", about=repr(event), error=repr(error))
+        broken = InvariantBroken(f"step failed on {event!r}: {error!r}")
+        self.crash(broken)
+        raise broken from error
+
+    def crash(self, error: BaseException) -> None:
+        """Tell whoever runs the bus that it cannot go on."""
+
+    def _step(self, event: Any, route: Route) -> None:
+        self.sequence += 1
+        route.newest = event
+        if route.step is not None:
+            route.step(event)
+        route.count += 1
+        for accept in route.accepts:
+            accept(event)
+
+    def step_alone(self, event: Any, route: Route) -> bool:
+        """Step `event`; True if nothing followed from it and its fan-out is left to the caller.
+
+        Otherwise the event and what followed are in the queues already. For drivers of recorded
+        data, which call handlers directly where they can.
+        """
+        if self.halted is not None or route.step is None:
+            raise InvariantBroken("nothing to step, or halted")
+        self.sequence += 1
+        route.newest = event
+        self._is_stepping = True
+        try:
+            route.step(event)
+        except Exception as error:
+            self._halt(event, error)
+        finally:
+            self._is_stepping = False
+        if not self._following:
+            self.sequence -= 1  # the caller numbers it
+            return True
+        route.count += 1
+        for accept in route.accepts:
+            accept(event)
+        self._run_following()
+        return False
+
+    def set_step(self, event_type: type, step: Step) -> None:
+        """Have `step` change the core's state for every event of `event_type`."""
+        topic = self.topic(event_type)
+        topic.step = step
+        for route in topic.routes.values():
+            route.refresh_step()
+
+    def set_instrument_step(self, event_type: type, instrument: str, step: Step | None) -> None:
+        """Have `step` see one instrument's events after the type's own step; None ends it."""
+        topic = self.topic(event_type)
+        if step is None:
+            topic.steps_by_instrument.pop(instrument, None)
+        else:
+            topic.steps_by_instrument[instrument] = step
+        for route in topic.routes_by_first.get(instrument, ()):
+            route.refresh_step()
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def newest(self, event_type: type, *key: str) -> Any:
+        """Return the newest event of a type and key (`instrument`, ...), or None."""
+        topic = self.topics.get(event_type)
+        route = None if topic is None else topic.routes.get(_route_key(key))
+        return None if route is None else route.newest
+
+    def routes(self, event_type: type) -> Iterator[Route]:
+        """Iterate over the open routes of a type, in the order they were opened."""
+        topic = self.topics.get(event_type)
+        return iter(()) if topic is None else iter(topic.routes.values())
+
+    def wants(self, event_type: type, *key: str) -> bool:
+        """Whether anybody takes events of this type under the routing key (a run, ...)."""
+        topic = self.topics.get(event_type)
+        if topic is None or not topic.interests:
+            return False
+        return bool(topic.open(_route_key(key)).takers)
+
+    def has_step(self, event_type: type, key: str) -> bool:
+        """Whether the core itself wants events of this type and routing key."""
+        topic = self.topics.get(event_type)
+        return topic is not None and (topic.step is not None or key in topic.steps_by_instrument)
+
+
+def _route_key(key: tuple[str, ...]) -> str | tuple[str, ...]:
+    """Return a key as `Topic.key_of` gives it."""
+    if not key:
+        return ""
+    return key[0] if len(key) == 1 else key
