@@ -5,7 +5,7 @@ Every long-lived object has `run()`, which goes on until cancelled; its caller o
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from random import Random
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -99,6 +99,13 @@ class MarketFeed(Protocol):
 
     async def run(self) -> None:
         """Connect and publish until cancelled."""
+
+
+@runtime_checkable
+class ProvidesSnapshots(Protocol):
+    """A feed that can be asked for a whole book, because a gap left it stale."""
+
+    def request_snapshot(self, instrument: str) -> None: ...
 
 
 class RecordedFeed(Protocol):

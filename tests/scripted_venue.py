@@ -94,6 +94,7 @@ class ScriptedFeed:
                 kind=InstrumentKind.PERPETUAL,
                 ranges=(PriceRange(low=Decimal(0), tick=Decimal("0.5")),),
                 lot=Decimal("0.01"),
+                minimum_price=Decimal("0.5"),
             )
             for name in (BTC, ETH)
         )

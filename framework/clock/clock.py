@@ -8,6 +8,7 @@ from typing import Protocol
 from framework.clock.timers import NEVER_NS, PendingTimer, Timers
 from framework.errors import InvariantBroken
 
+SHORTEST_WAIT_S = 1e-6  # less can vanish in the rounding of a loop's time: it would spin
 MAXIMUM_SLEW = 0.0005  # of elapsed time: NTP's own limit, 0.5 ms per second
 
 
@@ -129,12 +130,16 @@ class LiveClock:
             return
         if self._armed is not None:
             self._armed.cancel()
-        delay_s = max(0, due_ns - self.now_ns) / 1e9
+        left_ns = due_ns - self.now_ns
+        delay_s = max(SHORTEST_WAIT_S, left_ns / 1e9) if left_ns > 0 else 0.0
         self._armed_ns = due_ns
         self._armed = self._loop.call_later(min(delay_s, 3600.0), self._fire)
 
     def _fire(self) -> None:
         self._armed, self._armed_ns = None, NEVER_NS
-        while (timer := self.timers.pop(self.now_ns)) is not None:
-            timer.callback()
-        self._arm()
+        now_ns = self.now_ns  # read once: what comes due meanwhile waits for the loop's next turn
+        try:
+            while (timer := self.timers.pop(now_ns)) is not None:
+                timer.callback()
+        finally:  # a callback that raises keeps no other timer from firing
+            self._arm()

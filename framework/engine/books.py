@@ -4,11 +4,12 @@ A book is true while it says `is_synced`; on a gap it is stale at once and `GapD
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import structlog
 
 from framework.bus.bus import Bus
-from framework.interfaces import BookView
+from framework.interfaces import Clock
 from framework.market.escalation import Request
 from framework.market.fast_book import FastOrderBook
 from framework.market.recovery import BookRecovery, Output, RecoveryOptions
@@ -28,25 +29,41 @@ class Books:
         self,
         bus: Bus,
         instruments: Mapping[str, Instrument],
-        *,
-        on_request: Callable[[Request], None] | None = None,
+        clock: Clock,
     ) -> None:
-        self.views: dict[str, BookView] = {}
-        self.on_request = on_request or _log_request
+        self.on_request: Callable[[str, Request], None] = log_request
         self._bus = bus
+        self._clock = clock
         self._instruments = instruments
-        self._books: dict[str, FastOrderBook] = {}
+        self.by_instrument: dict[str, FastOrderBook] = {}
         self._recoveries: dict[str, BookRecovery] = {}
+        self._due_ns: dict[str, int] = {}  # of the timers set, by instrument
 
     def on_snapshot(self, snapshot: BookSnapshot) -> None:
         """Step one snapshot."""
         recovery = self._recovery(snapshot.instrument)
-        self._act(recovery.on_snapshot(snapshot), snapshot)
+        self._act(recovery.on_snapshot(snapshot), snapshot.instrument, snapshot.time_ns)
+        self._arm(snapshot.instrument, recovery)
 
     def on_delta(self, delta: BookDelta) -> None:
         """Step one delta."""
         recovery = self._recovery(delta.instrument)
-        self._act(recovery.on_delta(delta), delta)
+        self._act(recovery.on_delta(delta), delta.instrument, delta.time_ns)
+        if not recovery.is_synced:
+            self._arm(delta.instrument, recovery)
+
+    def _arm(self, instrument: str, recovery: BookRecovery) -> None:
+        """Have the recovery's next deadline noticed even when no message comes."""
+        due_ns = recovery.next_due_ns
+        if due_ns is not None and self._due_ns.get(instrument) != due_ns:
+            self._due_ns[instrument] = due_ns
+            self._clock.call_at(due_ns, partial(self._on_time, instrument))
+
+    def _on_time(self, instrument: str) -> None:
+        self._due_ns.pop(instrument, None)
+        recovery, now_ns = self._recoveries[instrument], self._clock.now_ns
+        self._act(recovery.on_time(now_ns), instrument, now_ns)
+        self._arm(instrument, recovery)
 
     def _recovery(self, instrument: str) -> BookRecovery:
         recovery = self._recoveries.get(instrument)
@@ -57,11 +74,11 @@ class Books:
             tick = ranges[0].tick if len(ranges) == 1 else None
             book = FastOrderBook(instrument, tick=tick)
             self._recoveries[instrument] = recovery
-            self._books[instrument] = self.views[instrument] = book
+            self.by_instrument[instrument] = book
         return recovery
 
-    def _act(self, outputs: Iterable[Output], cause: BookSnapshot | BookDelta) -> None:
-        book = self._books[cause.instrument]
+    def _act(self, outputs: Iterable[Output], instrument: str, time_ns: int) -> None:
+        book = self.by_instrument[instrument]
         has_changed = False
         for output in outputs:
             if isinstance(output, BookDelta):
@@ -77,16 +94,11 @@ class Books:
             elif isinstance(output, Resynced):
                 self._bus.publish(output)
             else:
-                self.on_request(output)
-        if has_changed and self._is_wanted(cause.instrument):
+                self.on_request(instrument, output)
+        if has_changed and self._is_wanted(instrument):
+            now_ns = self._clock.now_ns
             self._bus.publish(
-                BookChanged(
-                    cause.instrument,
-                    cause.time_ns,
-                    cause.received_ns,
-                    book.sequence,
-                    book.is_synced,
-                )
+                BookChanged(instrument, time_ns, now_ns, book.sequence, book.is_synced)
             )
 
     def _is_wanted(self, instrument: str) -> bool:
@@ -95,5 +107,6 @@ class Books:
         )
 
 
-def _log_request(request: Request) -> None:
-    log.warning("book_needs", request=type(request).__name__, detail=repr(request))
+def log_request(instrument: str, request: Request) -> None:
+    """Tell what a book needs where nobody can provide it."""
+    log.warning("book_needs", instrument=instrument, request=repr(request))

@@ -70,8 +70,8 @@ class Engine:
         self.brokers: dict[str, Broker] = {}  # by account
         self.outputs = Outputs(log, self.brokers)
         self.bus = Bus(clock, rules=rules, after_handler=self.outputs.release)
-        self.books = Books(self.bus, self.instruments)
-        self.market = MarketState(self.bus, self.books.views)
+        self.books = Books(self.bus, self.instruments, clock)
+        self.market = MarketState(self.bus, self.books.by_instrument)
         self.ledger = Ledger(self.instrument)
         self.registry = OrderRegistry()
         self.gate = Gate(checks)

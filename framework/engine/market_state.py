@@ -2,13 +2,15 @@
 
 from framework.bus.bus import Bus
 from framework.interfaces import BookView
+from framework.market.fast_book import FastOrderBook
+from framework.market.latest import newest_price
 from framework.model.market_data import Candle, MarkPrice, Quote, Trade
 
 
 class MarketState:
     """Answers `MarketView` from the routes of the bus and the books of the core."""
 
-    def __init__(self, bus: Bus, books: dict[str, BookView]) -> None:
+    def __init__(self, bus: Bus, books: dict[str, FastOrderBook]) -> None:
         self._bus = bus
         self._books = books
 
@@ -45,20 +47,10 @@ class MarketState:
         return mark
 
     def reference_price(self, instrument: str) -> float | None:
-        """Return the newest of quote mid, trade, candle close and, failing these, book mid."""
-        price: float | None = None
-        time_ns = -1
-        candle = self.candle(instrument)
-        if candle is not None:
-            price, time_ns = candle.close, candle.time_ns
-        trade = self.trade(instrument)
-        if trade is not None and trade.time_ns >= time_ns:
-            price, time_ns = trade.price, trade.time_ns
-        quote = self.quote(instrument)
-        if quote is not None and quote.time_ns >= time_ns:
-            price = (quote.bid + quote.ask) / 2
-        if price is None and (book := self._books.get(instrument)) is not None:
-            bid, ask = book.best_bid, book.best_ask
-            if bid is not None and ask is not None:
-                price = (bid[0] + ask[0]) / 2
-        return price
+        """Return the price that `framework.market.latest` picks of the newest values."""
+        return newest_price(
+            self.quote(instrument),
+            self._books.get(instrument),
+            self.trade(instrument),
+            self.candle(instrument),
+        )

@@ -166,10 +166,10 @@ class BookRecovery:
         return outputs + self._due(now_ns)
 
     def reset(self, now_ns: int) -> list[Output]:
-        """Start anew: call it when the connection or subscription is lost, and when replaced.
+        """Make all books STALE: call it when connection or subscription is lost, and replaced.
 
-        Every synced book is STALE; no number of before counts. Calling it again does no harm.
-        Cancel what was requested before: an answer to it is told by its time alone.
+        No number of before counts; calling it again does no harm. Cancel what was requested
+        before: an answer to it is told by its time alone.
         """
         outputs = self._lose_all(expected=self._expected(), received=0, now_ns=now_ns)
         self._buffer.clear()

@@ -348,10 +348,11 @@ def _execution_rank(fact: Execution) -> tuple[bool, Decimal | int, Decimal | int
     Among plain reports the larger quantity holds, so that only a correction lowers what is
     filled (R-36).
     """
-    fees = repr(fact.fees)
-    if fact.__class__ is FillCorrection:
-        return (True, fact.time_ns, fact.quantity, fact.price, fees)
-    return (False, fact.quantity, fact.time_ns, fact.price, fees)
+    if isinstance(fact, FillCorrection):
+        rest = f"{fact.fees}{fact.reason}"
+        return (True, fact.time_ns, fact.quantity, fact.price, rest)
+    rest = f"{fact.fees}{fact.liquidity}"
+    return (False, fact.quantity, fact.time_ns, fact.price, rest)
 
 
 def _trigger(facts: OrderFacts, _fact: OrderTriggered) -> bool:
@@ -384,7 +385,8 @@ def _is_newer(fact: OrderReplaced, known: OrderReplaced | None) -> bool:
     return known is None or _revision_rank(fact) > _revision_rank(known)
 
 
-def _revision_rank(fact: OrderReplaced) -> tuple[int, int, Decimal, Decimal, Decimal]:
+def _revision_rank(fact: OrderReplaced) -> tuple[int, int, Decimal, Decimal, Decimal, str]:
+    """Order replacements; every field counts, so that no two different ones are equal."""
     price, stop = fact.price, fact.stop_price
     return (
         fact.revision,
@@ -392,6 +394,7 @@ def _revision_rank(fact: OrderReplaced) -> tuple[int, int, Decimal, Decimal, Dec
         fact.quantity,
         NO_PRICE if price is None else price,
         NO_PRICE if stop is None else stop,
+        fact.venue_order_id,
     )
 
 

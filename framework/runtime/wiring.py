@@ -1,6 +1,7 @@
 """Settings to a system that can run: the one place where the parts are put together."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from heapq import merge
 from operator import attrgetter
 from random import Random
@@ -10,10 +11,21 @@ import msgspec
 
 from framework.bus.overflow import DEFAULT_RULES, ChannelRule, Overflow
 from framework.bus.subscriber import Interest, Subscriber
+from framework.engine.books import log_request
 from framework.engine.engine import Engine
 from framework.engine.run_context import RunContext
 from framework.errors import ConfigError
-from framework.interfaces import Adapter, Broker, Clock, MarketFeed, MarketView, OrderLog, Publish
+from framework.interfaces import (
+    Adapter,
+    Broker,
+    Clock,
+    MarketFeed,
+    MarketView,
+    OrderLog,
+    ProvidesSnapshots,
+    Publish,
+)
+from framework.market.escalation import Request, RequestSnapshot, Resubscribe
 from framework.model.account import Account, CashBooked, CashReason, Position, Settled
 from framework.model.commands import VenueCommand
 from framework.model.events import (
@@ -27,7 +39,7 @@ from framework.model.events import (
     RunStopping,
     Timer,
 )
-from framework.model.identity import EXTERNAL_RUN
+from framework.model.identity import EXTERNAL_RUN, venue_of
 from framework.model.market_data import BookChanged, Candle, Quote, Trade
 from framework.model.orders import Fill, FillCorrected, Order
 from framework.model.reports import EndKind, OrderEnded, RequestKind, RequestRefused
@@ -157,11 +169,21 @@ def build(settings: Settings, seams: Seams, log: OrderLog, *, journal_id: str) -
     ]
     _open_accounts(settings, engine, {venue.name: venue for venue in venues}, seams)
     feeds = {venue.name: venue.adapter.feed for venue in venues if venue.adapter.feed is not None}
+    engine.books.on_request = partial(_ask_for_book, feeds)
     runs = [
         _run(index, strategy, engine, feeds, seams)
         for index, strategy in enumerate(settings.strategies)
     ]
     return System(engine=engine, venues=venues, runs=runs)
+
+
+def _ask_for_book(feeds: Mapping[str, MarketFeed], instrument: str, request: Request) -> None:
+    """Pass what a stale book needs to the feed of its venue, where that can provide it."""
+    feed = feeds.get(venue_of(instrument))
+    if isinstance(feed, ProvidesSnapshots) and isinstance(request, RequestSnapshot | Resubscribe):
+        feed.request_snapshot(instrument)
+    else:
+        log_request(instrument, request)
 
 
 def describe(settings: Settings, system: System) -> list[str]:

@@ -156,8 +156,8 @@ def test_a_candle_becomes_an_order_a_fill_a_position_and_cash() -> None:
     assert [status for status, *_ in orders].count(OrderStatus.FILLED) == 4
     assert [status for status, *_ in orders].count(OrderStatus.CANCELLED) == 1
     assert [type(event).__name__ for event in strategy.heard[:4]] == ["Order"] * 4
-    bought = [event for event in strategy.heard if isinstance(event, Position)][0]
-    assert (bought.quantity, bought.average_price) == (1, Decimal(101))
+    bought = next(event for event in strategy.heard if isinstance(event, Position))
+    assert (bought.quantity, bought.average_price) == (Decimal(1), Decimal(101))
     assert [closed.close for closed in strategy.seen] == list(CLOSES)
 
 
@@ -286,7 +286,9 @@ def time_of(entry: object) -> int:
 
 def logged(runtime: Runtime) -> Iterator[object]:
     """Yield the opening balances, which the log of a backtest leaves out, and the log."""
-    yield CashBooked("main", "external", "USD", Decimal(1_000_000), CashReason.DEPOSIT, 0, "opening USD")
+    yield CashBooked(
+        "main", "external", "USD", Decimal(1_000_000), CashReason.DEPOSIT, 0, "opening USD"
+    )
     for _, entry in runtime.engine.log.read():
         yield entry
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framework.model.orders import Fee, OrderStatus, RequestState
+from framework.model.orders import Fee, Liquidity, OrderStatus, RequestState
 from framework.model.reports import (
     EndKind,
     FillCorrection,
@@ -94,6 +94,14 @@ SETS: dict[str, list[OrderFact]] = {
         ACCEPTED,
         OrderAccepted(ORDER, 1, "v0"),
     ],
+    "told twice, once with the new id": [
+        OrderReplaced(ORDER, 3, D(1), 0, price=D(98)),
+        OrderReplaced(ORDER, 3, D(1), 0, price=D(98), venue_order_id="v1"),
+        OrderFilled(ORDER, "a", D(1), D(98), 2),
+        OrderFilled(ORDER, "a", D(1), D(98), 2, (), Liquidity.MAKER),
+        FillCorrection(ORDER, "b", D(1), D(98), 2),
+        FillCorrection(ORDER, "b", D(1), D(98), 2, reason="price"),
+    ],
     "a refused submit": [
         RequestRefused(ORDER, RequestKind.SUBMIT, "no funds", 3),
         RequestInDoubt(ORDER, RequestKind.SUBMIT, "timeout", 2),
@@ -170,7 +178,7 @@ REPORTS = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(REPORTS, max_size=20), st.randoms(use_true_random=False))
 def test_twenty_reports_in_any_order_repeated_or_not_end_alike(
     reports: list[OrderFact], chance: object
@@ -187,7 +195,7 @@ def test_twenty_reports_in_any_order_repeated_or_not_end_alike(
     assert end_state(one) == end_state(other)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(REPORTS, max_size=8))
 def test_the_short_cut_equals_the_table(reports: list[OrderFact]) -> None:
     fast, plain = new_facts("4"), new_facts("4")
@@ -198,7 +206,7 @@ def test_the_short_cut_equals_the_table(reports: list[OrderFact]) -> None:
     assert fast.take_anomalies() == plain.take_anomalies()
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(REPORTS, max_size=20))
 def test_filled_falls_only_by_a_correction_and_adds_up_with_what_remains(
     reports: list[OrderFact],

@@ -106,7 +106,7 @@ VARIANTS = st.sampled_from(
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=600, deadline=None)
 @given(
     intent=st.builds(
         OrderIntent,
@@ -190,7 +190,7 @@ def test_what_the_fused_twin_approves_every_check_approves(
         assert follow_up[0] == follow_up[1]  # both have counted it
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     side=st.sampled_from(Side),
     quantity=st.sampled_from([D("0.5"), D(1), D(4)]),

@@ -20,12 +20,12 @@ FALLING = [quote(second, 100.0 - second, 101.0 - second) for second in range(0, 
 class Waiter(Strategy):
     """Runs `script` once, on the first quote."""
 
-    async def on_start(self) -> None:  # type: ignore[override] # either is allowed
+    async def on_start(self) -> None:
         self.notes: list[Any] = []
         self.has_run = False
         self.watch_quotes(BTC)
 
-    async def on_quote(self, quote: Quote) -> None:  # type: ignore[override] # either is allowed
+    async def on_quote(self, quote: Quote) -> None:
         if not self.has_run:
             self.has_run = True
             await self.script()

@@ -125,10 +125,10 @@ class Everything(Strategy):
 class EverythingAsync(Everything):
     """The same, each time after a wait of no length."""
 
-    async def on_fill(self, fill: Any) -> None:  # type: ignore[override] # either is allowed
+    async def on_fill(self, fill: Any) -> None:
         Everything.on_fill(self, fill)
 
-    async def on_book(self, book: BookView) -> None:  # type: ignore[override] # either is allowed
+    async def on_book(self, book: BookView) -> None:
         await self.sleep(0)
         Everything.on_book(self, book)
 
@@ -154,7 +154,9 @@ BY_HANDLER = {
     "on_stop": {"NoneType"},
     "on_event": {"Noted"},
     "on_book": {"FastOrderBook"},
-} | {name: {kind.__name__ for kind in kinds} for name, kinds in HANDLERS.items() if name != "on_book"}
+} | {
+    name: {kind.__name__ for kind in kinds} for name, kinds in HANDLERS.items() if name != "on_book"
+}
 
 
 @pytest.mark.parametrize("strategy", [Everything, EverythingAsync])

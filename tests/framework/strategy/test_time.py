@@ -114,7 +114,7 @@ def test_timers_that_fire_while_a_handler_waits_are_one_with_their_number() -> N
         def begin(self) -> None:
             self.every(1, "tick")
 
-        async def on_timer(self, timer: Timer) -> None:  # type: ignore[override] # either way
+        async def on_timer(self, timer: Timer) -> None:
             self.notes.append((self.second, timer.missed))
             if self.second == 2:
                 await self.sleep(3.5)
@@ -131,7 +131,7 @@ def test_timers_that_fire_while_a_handler_waits_are_one_with_their_number() -> N
 
 def test_sleep_lasts_on_market_time_and_the_clock_stands_while_an_item_is_handled() -> None:
     class Sleeper(Noting):
-        async def on_quote(self, quote: Quote) -> None:  # type: ignore[override] # either way
+        async def on_quote(self, quote: Quote) -> None:
             if self.second > 0:
                 return
             before = self.now_ns
@@ -145,7 +145,7 @@ def test_sleep_lasts_on_market_time_and_the_clock_stands_while_an_item_is_handle
 
 def test_a_sleep_beyond_the_data_is_cancelled_and_then_comes_on_stop() -> None:
     class Oversleeper(Noting):
-        async def on_quote(self, quote: Quote) -> None:  # type: ignore[override] # either way
+        async def on_quote(self, quote: Quote) -> None:
             try:
                 await self.sleep(1_000)
             finally:
@@ -189,7 +189,7 @@ def test_live_timers_and_sleeps_use_the_same_market_time() -> None:
         def begin(self) -> None:
             self.every(10, "tick")
 
-        async def on_timer(self, timer: Timer) -> None:  # type: ignore[override] # either way
+        async def on_timer(self, timer: Timer) -> None:
             await self.sleep(2)
             self.notes.append(self.second)
             if len(self.notes) == 3:

@@ -1,0 +1,198 @@
+"""The example configurations as a user meets them: checked, run twice, and known to the schema."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from framework.backtest.runner import run_backtest
+from framework.cli.main import main
+from framework.settings.loading import load
+from framework.settings.modes import DataSource, Mode
+from tests.source_code import ROOT
+
+CONFIG = ROOT / "config"
+EXAMPLES = sorted(path.name for path in CONFIG.glob("*.yaml"))
+WITHOUT_FILES = [
+    name
+    for name in EXAMPLES
+    if (settings := load(CONFIG / name, environment={})).mode is Mode.BACKTEST
+    and all(venue.data is DataSource.SYNTHETIC for venue in settings.venues.values())
+]
+SAMPLE = "output/quickstart/candles.csv"
+TYPES = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "null": type(None),
+}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a directory that has the sample candles and nothing else."""
+    from adapters.mock.sample import main as make_sample
+
+    monkeypatch.chdir(tmp_path)
+    Path(SAMPLE).parent.mkdir(parents=True)
+    make_sample([SAMPLE, "--seed", "7", "--candles", "200"])
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_passes_the_check(
+    name: str, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["check", str(CONFIG / name)])
+
+    out, err = capsys.readouterr()
+    assert (code, err) == (0, "")
+    assert out.endswith("no mistakes found\n")
+
+
+def test_there_is_an_example_of_every_strategy_that_needs_no_file() -> None:
+    strategies = {path.stem for path in (ROOT / "strategies").glob("[a-z]*.py")}
+
+    assert {name.removesuffix(".yaml") for name in WITHOUT_FILES} == strategies
+
+
+@pytest.mark.parametrize("name", WITHOUT_FILES)
+def test_a_backtest_trades_without_a_warning_and_ends_the_same_twice(name: str) -> None:
+    settings = load(CONFIG / name, environment={})
+
+    first, _ = run_backtest(settings)
+    second, _ = run_backtest(settings)
+
+    assert first.fills > 0
+    assert first.warnings == ()
+    assert first.denied == first.rejected == 0
+    assert second.final_equity == first.final_equity
+    assert (second.orders, second.fills) == (first.orders, first.fills)
+
+
+# -- the schema ----------------------------------------------------------------------------------
+
+
+class Schema:
+    """As much of JSON schema as the printed one uses; refuses to judge by what it does not know."""
+
+    IGNORED = frozenset({"title", "description", "default", "$schema", "$defs", "discriminator"})
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+
+    def faults(self, value: Any, node: dict[str, Any], at: str = "") -> list[str]:
+        """Return what is wrong with `value`, a line each."""
+        found: list[str] = []
+        for word, wanted in node.items():
+            if word not in self.IGNORED:
+                found += getattr(self, f"_{word.strip('$')}")(value, wanted, node, at)
+        return found
+
+    def _ref(self, value: Any, wanted: str, node: dict[str, Any], at: str) -> list[str]:
+        name = wanted.removeprefix("#/$defs/")
+        return self.faults(value, self.document["$defs"][name], at)
+
+    def _type(self, value: Any, wanted: Any, node: dict[str, Any], at: str) -> list[str]:
+        names = wanted if isinstance(wanted, list) else [wanted]
+        if isinstance(value, bool):
+            fits = "boolean" in names
+        else:
+            fits = any(isinstance(value, TYPES[name]) for name in names)  # type: ignore[arg-type]
+        return [] if fits else [f"{at}: {value!r} is no {wanted}"]
+
+    def _anyOf(self, value: Any, wanted: Any, node: dict[str, Any], at: str) -> list[str]:  # noqa: N802 - the schema's word
+        faults = [self.faults(value, choice, at) for choice in wanted]
+        return [] if [] in faults else [f"{at}: none of: {faults}"]
+
+    def _enum(self, value: Any, wanted: Any, node: dict[str, Any], at: str) -> list[str]:
+        return [] if value in wanted else [f"{at}: {value!r} is none of {wanted}"]
+
+    def _required(self, value: Any, wanted: Any, node: dict[str, Any], at: str) -> list[str]:
+        return [f"{at}: {name} is missing" for name in wanted if name not in value]
+
+    def _properties(self, value: Any, wanted: Any, node: dict[str, Any], at: str) -> list[str]:
+        return [
+            fault
+            for name in wanted
+            if name in value
+            for fault in self.faults(value[name], wanted[name], f"{at}.{name}")
+        ]
+
+    def _additionalProperties(  # noqa: N802 - the schema's word
+        self, value: Any, wanted: Any, node: dict[str, Any], at: str
+    ) -> list[str]:
+        rest = {name: value[name] for name in value if name not in node.get("properties", {})}
+        if isinstance(wanted, dict):
+            return [f for k, v in rest.items() for f in self.faults(v, wanted, f"{at}.{k}")]
+        return [] if wanted else [f"{at}: unknown key {name}" for name in rest]
+
+    def _propertyNames(self, value: Any, wanted: Any, node: dict[str, Any], at: str) -> list[str]:  # noqa: N802 - the schema's word
+        return [fault for name in value for fault in self.faults(name, wanted, at)]
+
+    def _items(self, value: Any, wanted: Any, node: dict[str, Any], at: str) -> list[str]:
+        items = enumerate(value)
+        return [f for i, item in items for f in self.faults(item, wanted, f"{at}[{i}]")]
+
+    def _pattern(self, value: Any, wanted: str, node: dict[str, Any], at: str) -> list[str]:
+        return [] if re.search(wanted, str(value)) else [f"{at}: {value!r} is not {wanted}"]
+
+    def _minimum(self, value: Any, wanted: Any, node: dict[str, Any], at: str) -> list[str]:
+        return [] if not is_number(value) or value >= wanted else [f"{at}: below {wanted}"]
+
+    def _maximum(self, value: Any, wanted: Any, node: dict[str, Any], at: str) -> list[str]:
+        return [] if not is_number(value) or value <= wanted else [f"{at}: above {wanted}"]
+
+    def _exclusiveMinimum(  # noqa: N802 - the schema's word
+        self, value: Any, wanted: Any, node: dict[str, Any], at: str
+    ) -> list[str]:
+        return [] if not is_number(value) or value > wanted else [f"{at}: not above {wanted}"]
+
+    def _minLength(self, value: Any, wanted: int, node: dict[str, Any], at: str) -> list[str]:  # noqa: N802 - the schema's word
+        return [] if len(str(value)) >= wanted else [f"{at}: shorter than {wanted}"]
+
+    def _maxLength(self, value: Any, wanted: int, node: dict[str, Any], at: str) -> list[str]:  # noqa: N802 - the schema's word
+        return [] if len(str(value)) <= wanted else [f"{at}: longer than {wanted}"]
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Schema:
+    """Return the schema that the command prints."""
+    assert main(["schema"]) == 0
+    return Schema(json.loads(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_schema_accepts_an_example(name: str, printed: Schema) -> None:
+    document = yaml.safe_load((CONFIG / name).read_text())
+
+    assert printed.faults(document, printed.document) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("", {"sed": 7}),
+        ("", {"mode": "backtset"}),
+        ("", {"seed": -1}),
+        ("risk", {"max_orders_per_second": 0}),
+        ("risk", {"max_order_notional": [1]}),
+    ],
+)
+def test_the_schema_refuses_what_the_loader_refuses(
+    part: str, change: dict[str, Any], printed: Schema
+) -> None:
+    document = yaml.safe_load((CONFIG / "pairs.yaml").read_text())
+    (document[part] if part else document).update(change)
+
+    assert printed.faults(document, printed.document) != []
