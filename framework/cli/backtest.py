@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from framework.cli.progress import shown_progress
+from framework.cli.run import freeze_objects
 from framework.errors import ConfigError, FrameworkError
 from framework.settings.loading import load, located
 from framework.settings.modes import Mode
@@ -54,6 +55,7 @@ def show(
 
     configure_logging(settings.logging)  # to stderr: stdout is for the result alone
     clock = LiveClock()
+    freeze_objects()
     with located(config), shown_progress(lambda: clock.now_ns, is_quiet=is_json) as on_progress:
         result, artifacts = run_backtest(settings, on_progress=on_progress)
     print(to_json(result).decode() if is_json else summary_text(result))

@@ -281,8 +281,14 @@ def _simulate(parts: VenueParts, engine: Engine, seams: Seams, key: str) -> None
         else LatencySettings(**msgspec.structs.asdict(latency_settings))
     )
     simulated: SimulatedVenue | None = None
+    feed = parts.adapter.feed
+    priced: set[str] = set()  # instruments whose live prices the venue has asked for
 
     def watch(instrument: str, is_on: bool) -> None:
+        if feed is not None and instrument not in priced:
+            priced.add(instrument)
+            for channel in ("quotes", "trades"):
+                feed.subscribe(instrument, channel)
         step = simulated.on_market if is_on and simulated is not None else None
         for event_type in (Quote, Trade, Candle, BookChanged):
             engine.bus.set_instrument_step(event_type, instrument, step)

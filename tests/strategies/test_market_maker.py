@@ -83,8 +83,8 @@ def test_it_quotes_both_sides_half_a_spread_from_the_mid() -> None:
     runtime = play(settings(maker(quantity=2), script=[book(0, 99.5, 100.5)]))
 
     bid, ask = orders_of(runtime)
-    assert (bid.side, bid.price, bid.quantity) == (Side.BUY, Decimal(99), 2)
-    assert (ask.side, ask.price, ask.quantity) == (Side.SELL, Decimal(101), 2)
+    assert (bid.side, bid.price, bid.quantity) == (Side.BUY, Decimal(99), Decimal(2))
+    assert (ask.side, ask.price, ask.quantity) == (Side.SELL, Decimal(101), Decimal(2))
     assert bid.post_only
     assert ask.post_only
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from framework import OrderHandle
+from framework.model.decimals import ZERO
 from framework.model.market_data import Candle
 from framework.model.orders import OrderStatus, Side
 from framework.settings.structs import LatencySettings, RiskSettings
@@ -28,6 +30,7 @@ from tests.strategies.sessions import (
     after_history,
     assert_refused,
     candles,
+    minute_of,
     ordered,
 )
 
@@ -103,7 +106,10 @@ def test_a_wide_spread_is_sold_with_a_hedge_of_the_same_value() -> None:
 
     assert ordered(runtime) == [(6, "sell", Decimal(1))]
     assert ordered(runtime, ETH) == [(6, "buy", Decimal("2.1"))]
-    assert (position_of(runtime), position_of(runtime, instrument=ETH)) == (-1, Decimal("2.1"))
+    assert (position_of(runtime), position_of(runtime, instrument=ETH)) == (
+        Decimal(-1),
+        Decimal("2.1"),
+    )
 
 
 def test_a_narrow_spread_is_bought() -> None:
@@ -119,7 +125,7 @@ def test_a_spread_that_leaps_past_its_mean_is_left() -> None:
     runtime = play(settings(pairs(enter_zscore=1.9), script=against_fifty(closes)))
 
     assert [side for _, side, _ in ordered(runtime)] == ["sell", "buy"]
-    assert (position_of(runtime), position_of(runtime, instrument=ETH)) == (0, 0)
+    assert (position_of(runtime), position_of(runtime, instrument=ETH)) == (ZERO, ZERO)
 
 
 def test_it_enters_once_while_the_legs_are_on_their_way() -> None:
@@ -134,12 +140,33 @@ def test_it_enters_once_while_the_legs_are_on_their_way() -> None:
 
 def test_a_candle_without_its_partner_is_left_out() -> None:
     events = against_fifty([*FLAT, 105.0, 105.0])
-    alone = [c for c in events if not (c.instrument == ETH and c.close == 50.0 and c is events[11])]
-    assert len(alone) == len(events) - 1  # the second instrument's sixth candle is missing
+    del events[11]  # the second instrument's sixth
 
-    runtime = play(settings(pairs(), script=alone))
+    runtime = play(settings(pairs(), script=events))
 
     assert ordered(runtime) == [(7, "sell", Decimal(1))]
+
+
+def test_a_candle_that_comes_twice_is_no_partner_of_itself() -> None:
+    events = against_fifty([*FLAT, 105.0, 105.0])
+    events.insert(10, events[10])  # the first instrument's sixth
+
+    runtime = play(settings(pairs(), script=events))
+
+    assert ordered(runtime) == [(6, "sell", Decimal(1))]
+    assert ordered(runtime, ETH) == [(6, "buy", Decimal("2.1"))]
+
+
+def test_an_entry_that_it_takes_back_itself_is_no_failure() -> None:
+    # Ordered at 6 and at the venue at 7.5; taken back at 7, before the candle after can fill it.
+    closes = [*FLAT, 105.0, 100.0, 100.0, 110.0]
+    venue = {"latency": LatencySettings(order_ms=90_000)}
+
+    runtime = play(settings(pairs(), script=against_fifty(closes), venue=venue))
+
+    statuses = [order.status for order in orders_of(runtime) if order.instrument == BTC]
+    assert statuses[0] is OrderStatus.CANCELLED
+    assert ordered(runtime) == [(6, "sell", Decimal(1)), (9, "sell", Decimal(1))]
 
 
 def test_a_hedge_below_one_lot_enters_nothing() -> None:
@@ -151,7 +178,6 @@ def test_a_hedge_below_one_lot_enters_nothing() -> None:
 # -- legs that fail ------------------------------------------------------------------------------
 
 FIRST_ONLY = RiskSettings(max_order_notional=Decimal(150))  # of 105; the hedge is twice that
-WIDE_FOR_LONG = [*FLAT, 105.0, 105.0, 105.0, 110.0]
 
 
 def test_when_the_second_leg_is_refused_the_first_is_taken_back() -> None:
@@ -160,7 +186,7 @@ def test_when_the_second_leg_is_refused_the_first_is_taken_back() -> None:
     runtime = play(settings(run, script=against_fifty([*FLAT, 105.0, 105.0]), risk=FIRST_ONLY))
 
     first, second = orders_of(runtime)
-    assert (first.status, first.filled) == (OrderStatus.CANCELLED, 0)
+    assert (first.status, first.filled) == (OrderStatus.CANCELLED, ZERO)
     assert second.status is OrderStatus.DENIED
     assert position_of(runtime) == 0
 
@@ -194,6 +220,31 @@ def test_a_fill_that_crosses_with_the_request_to_cancel_it_is_closed_as_well() -
         OrderStatus.DENIED,
         OrderStatus.FILLED,
     ]
+    assert minute_of(orders_of(runtime)[-1]) == 6  # at once, not at the next candle
+    assert position_of(runtime) == 0
+
+
+class Unheard(Pairs):
+    """What it closes when a leg is refused and when one fills gets lost."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.lost_count = 0
+
+    def close(self, instrument: str) -> OrderHandle | None:
+        self.lost_count += 1
+        return super().close(instrument) if self.lost_count > 4 else None
+
+
+def test_a_leg_that_could_not_be_closed_is_closed_at_the_next_candle() -> None:
+    section = {"first": BTC, "second": ETH, "lookback": 5, "enter_zscore": 1.7, "hedge_ratio": 2.0}
+    run = run_settings(Unheard, settings=section)
+    closes = [*FLAT, 105.0, 108.0, 112.0, 117.0]  # as wide as before
+
+    runtime = play(settings(run, script=against_fifty(closes), risk=FIRST_ONLY))
+
+    assert [side for _, side, _ in ordered(runtime)] == ["sell", "buy"]
+    assert [minute for minute, _, _ in ordered(runtime)] == [6, 7]
     assert position_of(runtime) == 0
 
 

@@ -125,10 +125,10 @@ class Everything(Strategy):
 class EverythingAsync(Everything):
     """The same, each time after a wait of no length."""
 
-    async def on_fill(self, fill: Any) -> None:
+    async def on_fill(self, fill: Any) -> None:  # type: ignore[override] # either is allowed
         Everything.on_fill(self, fill)
 
-    async def on_book(self, book: BookView) -> None:
+    async def on_book(self, book: BookView) -> None:  # type: ignore[override] # either is allowed
         await self.sleep(0)
         Everything.on_book(self, book)
 
