@@ -12,7 +12,6 @@ from tests.source_code import imports_of, uses_of
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return `adapters/mock/feed.py` of a made-up repository."""
     monkeypatch.setattr(source_code, "ROOT", tmp_path)
-    source_code.nodes_of.cache_clear()
     path = tmp_path / "adapters" / "mock" / "feed.py"
     path.parent.mkdir(parents=True)
     path.write_text(

@@ -1,6 +1,6 @@
 """An order's status as a function of the set of facts about it, whatever order they came in.
 
-Every aggregate here is commutative (a sum over executions by id, a maximum by rank, a flag that
+Every aggregate is commutative (a sum over executions by id, a maximum by rank, a flag that
 only rises), so that any arrival order of the same reports gives the same end state (R-25).
 Contradictions are booked like everything else and described in `anomalies`.
 
@@ -22,7 +22,7 @@ from decimal import Decimal
 
 import msgspec
 
-from framework.model.decimals import ZERO, add, divide, multiply, subtract
+from framework.model.decimals import ZERO, multiply, subtract
 from framework.model.orders import OrderStatus, RequestState
 from framework.model.reports import (
     EndKind,
@@ -34,12 +34,11 @@ from framework.model.reports import (
     OrderReplaced,
     OrderTriggered,
     RequestInDoubt,
-    RequestKind,
     RequestRefused,
 )
-
-Execution = OrderFilled | FillCorrection
-"""What holds for one execution id: the fill as reported, or the correction that overrode it."""
+from framework.orders import answers, executions
+from framework.orders.answers import BY_VENUE
+from framework.orders.executions import Execution
 
 # Enum members as module constants: a look-up on the class costs more than the comparison.
 DENIED = OrderStatus.DENIED
@@ -57,10 +56,6 @@ IN_DOUBT = RequestState.IN_DOUBT
 END_CANCELLED = EndKind.CANCELLED
 END_EXPIRED = EndKind.EXPIRED
 END_REJECTED = EndKind.REJECTED
-SUBMIT = RequestKind.SUBMIT
-CANCEL = RequestKind.CANCEL
-BY_VENUE = "venue"
-NO_PRICE = Decimal("-Infinity")  # ranks below every price
 
 
 class OrderFacts(msgspec.Struct, eq=False, gc=False):
@@ -267,202 +262,13 @@ def _is_end(status: OrderStatus) -> bool:
     )
 
 
-def _accept(facts: OrderFacts, fact: OrderAccepted) -> bool:
-    is_news = not facts.is_accepted
-    if is_news and facts.is_closed and facts.status is not FILLED:
-        facts.note(f"accepted after it was {facts.status.value}")
-    facts.is_accepted = facts.has_evidence = True
-    facts.submit_state = NONE
-    if fact.venue_order_id and _name(facts, fact.venue_order_id, fact.time_ns):
-        return True
-    return is_news
-
-
-def _fill(facts: OrderFacts, fact: OrderFilled) -> bool:
-    known = facts.executions.get(fact.execution_id)
-    if known is not None:
-        return _repeat(facts, known, fact)
-    if facts.is_closed:
-        facts.note(f"fill {fact.execution_id} of {fact.quantity} after it was {facts.status.value}")
-    facts.has_evidence = True
-    facts.submit_state = NONE
-    facts.executions[fact.execution_id] = fact
-    notional = multiply(fact.quantity, fact.price)
-    facts.notional = add(facts.notional, notional)
-    facts.filled = add(facts.filled, fact.quantity)
-    _average(facts)
-    if facts.filled > facts.quantity:
-        facts.note(f"filled {facts.filled} of {facts.quantity}: more than was ordered")
-    return True
-
-
-def _average(facts: OrderFacts) -> None:
-    if not facts.filled:
-        facts.average_price = None
-    elif len(facts.executions) == 1:
-        facts.average_price = next(iter(facts.executions.values())).price
-    else:
-        facts.average_price = divide(facts.notional, facts.filled)
-
-
-def _correct(facts: OrderFacts, fact: FillCorrection) -> bool:
-    known = facts.executions.get(fact.execution_id)
-    if known is not None:
-        return _repeat(facts, known, fact)
-    _replace_execution(facts, None, fact)
-    return True
-
-
-def _repeat(facts: OrderFacts, known: Execution, fact: Execution) -> bool:
-    """Let the higher-ranked of two statements about one execution hold."""
-    if known == fact:
-        return False
-    if known.__class__ is fact.__class__ is OrderFilled:
-        facts.note(f"fill {fact.execution_id} was repeated with other content")
-    if _execution_rank(fact) <= _execution_rank(known):
-        return False
-    _replace_execution(facts, known, fact)
-    return True
-
-
-def _replace_execution(facts: OrderFacts, known: Execution | None, fact: Execution) -> None:
-    was_filled = facts.status is FILLED
-    facts.has_evidence = True
-    facts.submit_state = NONE
-    facts.executions[fact.execution_id] = fact
-    if known is not None:
-        facts.notional = subtract(facts.notional, multiply(known.quantity, known.price))
-        facts.filled = subtract(facts.filled, known.quantity)
-    facts.notional = add(facts.notional, multiply(fact.quantity, fact.price))
-    facts.filled = add(facts.filled, fact.quantity)
-    _average(facts)
-    if facts.filled > facts.quantity:
-        facts.note(f"filled {facts.filled} of {facts.quantity}: more than was ordered")
-    elif was_filled and facts.filled < facts.quantity:
-        facts.note(f"correction of {fact.execution_id} reopens a filled order")
-
-
-def _execution_rank(fact: Execution) -> tuple[bool, Decimal | int, Decimal | int, Decimal, str]:
-    """Order statements about one execution: a correction outranks a report, then the latest.
-
-    Among plain reports the larger quantity holds, so that only a correction lowers what is
-    filled (R-36).
-    """
-    if isinstance(fact, FillCorrection):
-        rest = f"{fact.fees}{fact.reason}"
-        return (True, fact.time_ns, fact.quantity, fact.price, rest)
-    rest = f"{fact.fees}{fact.liquidity}"
-    return (False, fact.quantity, fact.time_ns, fact.price, rest)
-
-
-def _trigger(facts: OrderFacts, _fact: OrderTriggered) -> bool:
-    is_news = not facts.is_triggered
-    facts.is_triggered = facts.has_evidence = True
-    facts.submit_state = NONE
-    return is_news
-
-
-def _replace(facts: OrderFacts, fact: OrderReplaced) -> bool:
-    if facts.is_closed and facts.status is not FILLED:
-        facts.note(f"replaced after it was {facts.status.value}")
-    is_news = False
-    facts.has_evidence = True
-    facts.submit_state = NONE
-    if _is_newer(fact, facts.replaced):
-        facts.replaced, facts.quantity, is_news = fact, fact.quantity, True
-    if fact.price is not None and _is_newer(fact, facts.priced_by):
-        facts.priced_by, facts.price, is_news = fact, fact.price, True
-    if fact.stop_price is not None and _is_newer(fact, facts.stop_priced_by):
-        facts.stop_priced_by, facts.stop_price, is_news = fact, fact.stop_price, True
-    if fact.venue_order_id:
-        is_news = _name(facts, fact.venue_order_id, fact.time_ns) or is_news
-    if is_news and facts.filled > facts.quantity:
-        facts.note(f"filled {facts.filled} of {facts.quantity}: more than was ordered")
-    return is_news
-
-
-def _is_newer(fact: OrderReplaced, known: OrderReplaced | None) -> bool:
-    return known is None or _revision_rank(fact) > _revision_rank(known)
-
-
-def _revision_rank(fact: OrderReplaced) -> tuple[int, int, Decimal, Decimal, Decimal, str]:
-    """Order replacements; every field counts, so that no two different ones are equal."""
-    price, stop = fact.price, fact.stop_price
-    return (
-        fact.revision,
-        fact.time_ns,
-        fact.quantity,
-        NO_PRICE if price is None else price,
-        NO_PRICE if stop is None else stop,
-        fact.venue_order_id,
-    )
-
-
-def _end(facts: OrderFacts, fact: OrderEnded) -> bool:
-    known = facts.end
-    if known == fact:
-        return False
-    if known is not None and known.kind is not fact.kind:
-        facts.note(f"ended as {known.kind.value} and as {fact.kind.value}")
-    elif fact.kind is END_REJECTED and (facts.is_accepted or facts.filled > ZERO):
-        facts.note("rejected although it had been accepted or filled")
-    if known is not None and _end_rank(fact) <= _end_rank(known):
-        return False
-    facts.end = fact
-    facts.has_evidence = True
-    facts.submit_state = NONE
-    return True
-
-
-def _end_rank(fact: OrderEnded) -> tuple[bool, int, int, str, str]:
-    """Order ends: the venue's word first, then the kind that concedes most, then the earliest."""
-    weight = 2 if fact.kind is END_CANCELLED else 1 if fact.kind is END_EXPIRED else 0
-    return (fact.evidence == BY_VENUE, weight, -fact.time_ns, fact.reason, fact.evidence)
-
-
-def _refuse(facts: OrderFacts, fact: RequestRefused) -> bool:
-    facts.has_requests = True
-    if fact.request is SUBMIT:  # a refused submit is a rejection, whatever the venue calls it
-        return _end(facts, OrderEnded(fact.order_id, END_REJECTED, fact.time_ns, fact.reason))
-    if fact.request is CANCEL:
-        is_news, facts.is_cancel_refused = not facts.is_cancel_refused, True
-    else:
-        is_news, facts.is_modify_refused = not facts.is_modify_refused, True
-    return is_news
-
-
-def _doubt(facts: OrderFacts, fact: RequestInDoubt) -> bool:
-    facts.has_requests = True
-    if fact.request is SUBMIT:
-        is_news, facts.is_submit_doubted = not facts.is_submit_doubted, True
-    elif fact.request is CANCEL:
-        is_news, facts.is_cancel_doubted = not facts.is_cancel_doubted, True
-    else:
-        is_news, facts.is_modify_doubted = not facts.is_modify_doubted, True
-    return is_news
-
-
-def _name(facts: OrderFacts, venue_order_id: str, time_ns: int) -> bool:
-    """Keep the venue's ids of this order, the earliest first; tell whether they changed."""
-    times, before = facts.venue_ids_ns, facts.venue_order_ids
-    known_ns = times.get(venue_order_id)
-    if known_ns is not None and known_ns <= time_ns:
-        return False
-    times[venue_order_id] = time_ns
-    if len(times) == 1:
-        facts.venue_order_ids = (venue_order_id,)
-        return known_ns is None
-    facts.venue_order_ids = tuple(sorted(times, key=lambda name: (times[name], name)))
-    return facts.venue_order_ids != before
-
-
 _APPLY: dict[type, Callable[..., bool]] = {
-    OrderAccepted: _accept,
-    OrderFilled: _fill,
-    OrderTriggered: _trigger,
-    OrderReplaced: _replace,
-    OrderEnded: _end,
-    RequestRefused: _refuse,
-    RequestInDoubt: _doubt,
-    FillCorrection: _correct,
+    OrderAccepted: answers.accept,
+    OrderFilled: executions.fill,
+    OrderTriggered: answers.trigger,
+    OrderReplaced: answers.replace,
+    OrderEnded: answers.end,
+    RequestRefused: answers.refuse,
+    RequestInDoubt: answers.doubt,
+    FillCorrection: executions.correct,
 }

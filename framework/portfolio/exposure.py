@@ -5,7 +5,8 @@ from decimal import Decimal
 import msgspec
 
 from framework.model.decimals import ZERO, absolute, add, divide, multiply
-from framework.portfolio.ledger import Holding, Ledger, Mark
+from framework.portfolio.holding import Holding
+from framework.portfolio.ledger import Ledger, Mark
 
 
 class PositionView(msgspec.Struct, frozen=True, gc=False):

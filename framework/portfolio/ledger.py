@@ -20,9 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
-import msgspec
-
-from framework.model.account import Account, Balance, CashBooked, Position, Settled
+from framework.model.account import Account, Balance, CashBooked, Settled
 from framework.model.decimals import (
     CONTEXT,
     ONE,
@@ -34,88 +32,16 @@ from framework.model.decimals import (
     negate,
     subtract,
 )
-from framework.model.instrument import Instrument, InstrumentKind
+from framework.model.instrument import Instrument
 from framework.model.orders import NO_BUCKET, Bucket, Fee
+from framework.portfolio.holding import Holding, is_base_asset
+from framework.portfolio.purse import Purses, increase
 
 Mark = Callable[[str], Decimal | None]
 """The price to value an instrument at, or None where there is none yet."""
 
-SPOT = InstrumentKind.SPOT
-PAID_IN_FULL = frozenset({InstrumentKind.SPOT, InstrumentKind.OPTION, InstrumentKind.BINARY})
 COST_STEP = Decimal("1e-12")
 REMEMBERED_BOOKINGS = 100_000
-
-
-def is_paid_in_full(instrument: Instrument) -> bool:
-    """Tell whether a trade moves its full value in cash, not only what it realised."""
-    return instrument.kind in PAID_IN_FULL
-
-
-class Purse(msgspec.Struct, eq=False, gc=False):
-    """Cash and fees paid per currency, of one run on one account or of a whole account."""
-
-    cash: dict[str, Decimal] = {}
-    fees: dict[str, Decimal] = {}
-    booked: dict[str, Decimal] = {}
-
-
-class Holding:
-    """One position as it stands; changed only by the ledger."""
-
-    __slots__ = (
-        "account",
-        "account_purse",
-        "bucket",
-        "cost",
-        "instrument",
-        "is_paid_in_full",
-        "purse",
-        "quantity",
-        "realised",
-        "run",
-    )
-
-    def __init__(
-        self,
-        account: str,
-        run: str,
-        instrument: Instrument,
-        bucket: Bucket,
-        *,
-        purse: Purse,
-        account_purse: Purse,
-    ) -> None:
-        self.account = account
-        self.run = run
-        self.instrument = instrument
-        self.bucket = bucket
-        self.purse = purse
-        self.account_purse = account_purse
-        self.is_paid_in_full = is_paid_in_full(instrument)
-        self.quantity = ZERO
-        self.cost = ZERO
-        self.realised = ZERO
-
-    def event(self, time_ns: int) -> Position:
-        """Return the position as an event."""
-        instrument = self.instrument
-        return Position(
-            self.account,
-            self.run,
-            instrument.id,
-            self.quantity,
-            self.cost,
-            self.realised,
-            time_ns,
-            self.bucket,
-            instrument.multiplier,
-        )
-
-    def value(self, price: Decimal | None) -> Decimal:
-        """Return quantity × price × multiplier; the cost where there is no price yet."""
-        if price is None:
-            return self.cost
-        return self.instrument.notional(price, self.quantity)
 
 
 class Ledger:
@@ -125,8 +51,7 @@ class Ledger:
         self._instrument = instrument
         self._holdings: dict[tuple[str, str, str, Bucket], Holding] = {}
         self._by_run: dict[tuple[str, str], list[Holding]] = {}
-        self._purses: dict[tuple[str, str], Purse] = {}
-        self._account_purses: dict[str, Purse] = {}
+        self._purses = Purses()
         self._seen_bookings: set[tuple[str, str]] = set()
         self._booking_order: deque[tuple[str, str]] = deque()
 
@@ -142,8 +67,8 @@ class Ledger:
                 run,
                 instrument,
                 bucket,
-                purse=self._purse(account, run),
-                account_purse=self._account_purse(account),
+                purse=self._purses.of_run(account, run),
+                account_purse=self._purses.of_account(account),
             )
             self._by_run.setdefault((run, instrument.id), []).append(holding)
         return holding
@@ -254,14 +179,15 @@ class Ledger:
             return None
         if booking.instrument:
             instrument = self._instrument(booking.instrument)
-            if _is_base_asset(instrument, booking.currency):
+            if is_base_asset(instrument, booking.currency):
                 holding = self.holding(booking.account, booking.run, instrument)
                 _adjust(holding, booking.amount)
                 return [holding]
-        run_purse = self._purse(booking.account, booking.run)
-        for purse in (run_purse, self._account_purse(booking.account)):
-            _increase(purse.cash, booking.currency, booking.amount)
-            _increase(purse.booked, booking.currency, booking.amount)
+        purses = self._purses
+        run_purse = purses.of_run(booking.account, booking.run)
+        for purse in (run_purse, purses.of_account(booking.account)):
+            increase(purse.cash, booking.currency, booking.amount)
+            increase(purse.booked, booking.currency, booking.amount)
         return []
 
     def settle(self, settled: Settled) -> list[Holding]:
@@ -281,28 +207,23 @@ class Ledger:
 
     def cash(self, account: str, run: str | None = None) -> dict[str, Decimal]:
         """Return cash per currency, of a run or of the whole account."""
-        return dict(self._read_purse(account, run).cash)
+        return dict(self._purses.read(account, run).cash)
 
     def fees(self, account: str, run: str | None = None) -> dict[str, Decimal]:
         """Return fees paid per currency, base-asset fees included, rebates negative."""
-        totals: dict[str, Decimal] = {}
-        for (owner, name), purse in self._purses.items():
-            if owner == account and run in (None, name):
-                for currency, amount in purse.fees.items():
-                    _increase(totals, currency, amount)
-        return totals
+        return self._purses.fees(account, run)
 
     def booked(self, account: str, run: str | None = None) -> dict[str, Decimal]:
         """Return cash booked without a trade, per currency."""
-        return dict(self._read_purse(account, run).booked)
+        return dict(self._purses.read(account, run).booked)
 
     def account_event(
         self, account: str, time_ns: int, reserved: dict[str, Decimal] | None = None
     ) -> Account:
         """Return an account's balances; `reserved` is what open orders hold, per currency."""
-        purse = self._account_purses.get(account)
+        purse = self._purses.accounts.get(account)
         if purse is None:
-            purse = self._account_purse(account)
+            purse = self._purses.of_account(account)
         cash = purse.cash
         if len(cash) == 1 and not reserved:
             for currency, total in cash.items():
@@ -325,7 +246,7 @@ class Ledger:
             value = holding.value(mark(holding.instrument.id))
             if not holding.is_paid_in_full:
                 value = subtract(value, holding.cost)
-            _increase(totals, holding.instrument.currency, value)
+            increase(totals, holding.instrument.currency, value)
         return totals
 
     def unrealised(self, account: str, mark: Mark, *, run: str | None = None) -> dict[str, Decimal]:
@@ -333,37 +254,20 @@ class Ledger:
         totals: dict[str, Decimal] = {}
         for holding in self._open(account, run):
             gain = subtract(holding.value(mark(holding.instrument.id)), holding.cost)
-            _increase(totals, holding.instrument.currency, gain)
+            increase(totals, holding.instrument.currency, gain)
         return totals
 
     def realised(self, account: str, *, run: str | None = None) -> dict[str, Decimal]:
         """Return Σ realised profit before fees, per currency."""
         totals: dict[str, Decimal] = {}
         for holding in self.holdings(account=account, run=run):
-            _increase(totals, holding.instrument.currency, holding.realised)
+            increase(totals, holding.instrument.currency, holding.realised)
         return totals
 
     def _open(self, account: str, run: str | None) -> Iterator[Holding]:
         for holding in self.holdings(account=account, run=run):
             if holding.quantity or holding.cost:
                 yield holding
-
-    def _purse(self, account: str, run: str) -> Purse:
-        purse = self._purses.get((account, run))
-        if purse is None:
-            purse = self._purses[account, run] = Purse()
-        return purse
-
-    def _account_purse(self, account: str) -> Purse:
-        purse = self._account_purses.get(account)
-        if purse is None:
-            purse = self._account_purses[account] = Purse()
-        return purse
-
-    def _read_purse(self, account: str, run: str | None) -> Purse:
-        if run is None:
-            return self._account_purses.get(account) or Purse()
-        return self._purses.get((account, run)) or Purse()
 
     def _is_new(self, account: str, booking_id: str) -> bool:
         """Tell whether a booking id comes for the first time; the oldest are forgotten."""
@@ -419,7 +323,7 @@ def _charge(holding: Holding, fee: Fee) -> None:
     currency, amount = fee.currency, fee.amount
     fees = holding.purse.fees
     fees[currency] = add(fees.get(currency, ZERO), amount)
-    if _is_base_asset(holding.instrument, currency):
+    if is_base_asset(holding.instrument, currency):
         _adjust(holding, negate(amount))
     else:
         _pay(holding, currency, negate(amount))
@@ -432,11 +336,3 @@ def _adjust(holding: Holding, amount: Decimal) -> None:
     if holding.cost and (not left or (left > ZERO) is not (held > ZERO)):
         holding.realised = subtract(holding.realised, holding.cost)
         holding.cost = ZERO
-
-
-def _is_base_asset(instrument: Instrument, currency: str) -> bool:
-    return instrument.base == currency != "" and instrument.kind is SPOT
-
-
-def _increase(totals: dict[str, Decimal], currency: str, amount: Decimal) -> None:
-    totals[currency] = add(totals.get(currency, ZERO), amount)

@@ -25,7 +25,7 @@ from framework.model.reports import (
     RequestInDoubt,
     RequestKind,
 )
-from framework.orders.registry import OrderState
+from framework.orders.order_state import OrderState
 from tests.framework.orders.world import PERPETUAL, SPOT, World
 
 ORDER_LIMIT = Decimal(3_500)

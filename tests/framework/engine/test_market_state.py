@@ -27,8 +27,9 @@ def state(bus: Bus) -> MarketState:
 
 
 def test_nothing_is_known_before_anything_came(state: MarketState) -> None:
-    assert state.quote(BTC) is state.trade(BTC) is state.candle(BTC) is None
-    assert state.book(BTC) is state.mark_price(BTC) is state.reference_price(BTC) is None
+    newest = (state.quote, state.trade, state.candle, state.book, state.mark_price)
+    assert [read(BTC) for read in newest] == [None] * 5
+    assert state.reference_price(BTC) is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 from framework.model.events import OrderAnomaly
 from framework.model.orders import Fill, Order, OrderStatus, Side
 from framework.model.reports import OrderAccepted, OrderFilled
-from framework.orders.registry import KeyConflict, OrderHistory, OrderState
+from framework.orders.order_state import OrderState
+from framework.orders.registry import KeyConflict, OrderHistory
 from tests.framework.orders.world import PERPETUAL, SPOT, World
 
 D = Decimal

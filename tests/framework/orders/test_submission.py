@@ -27,7 +27,7 @@ from framework.model.reports import (
     RequestKind,
     RequestRefused,
 )
-from framework.orders.registry import OrderState
+from framework.orders.order_state import OrderState
 from framework.risk.gate import GateState
 from tests.framework.orders.world import PERPETUAL, SPOT, World
 

@@ -10,7 +10,8 @@ from framework.model.instrument import Instrument, InstrumentKind, PriceRange
 from framework.model.market_data import Candle, MarkPrice, Quote, Trade
 from framework.model.orders import Fee, OrderIntent, OrderType, Side
 from framework.model.reports import OrderAccepted, OrderFilled
-from framework.orders.registry import OrderRegistry, OrderState
+from framework.orders.order_state import OrderState
+from framework.orders.registry import OrderRegistry
 from framework.orders.submission import OrderDesk
 from framework.portfolio.ledger import Ledger
 from framework.risk.gate import Gate

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from framework.model.account import CashBooked, CashReason, Settled
 from framework.model.instrument import Instrument, InstrumentKind
 from framework.model.orders import Bucket, Fee
-from framework.portfolio.ledger import Holding, Ledger
+from framework.portfolio.holding import Holding
+from framework.portfolio.ledger import Ledger
 
 D = Decimal
 SPOT = Instrument("v:BTCUSD", base="BTC")
