@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 import anyio
 import structlog
 
-from framework.bus.channel import Channel, ChannelStatistics, Ring
+from framework.bus.channel import Channel, Ring
 from framework.bus.iterator import EventIterator
 from framework.bus.overflow import BATCH, ChannelRule
 from framework.bus.publishing import Publisher
 from framework.bus.routes import Filter, Handler, Interest, Route
-from framework.bus.subscriber import Subscriber, SubscriberStatistics
+from framework.bus.statistics import ChannelStatistics, SubscriberStatistics
+from framework.bus.subscriber import Subscriber
 from framework.errors import ChannelOverflow, InvariantBroken
 from framework.interfaces import Clock
 from framework.model.events import ErrorRaised, Overflowed
@@ -189,11 +190,7 @@ class Bus(Publisher):
         try:
             async with anyio.create_task_group() as tasks:
                 while self._crash is None:
-                    while self._new_tasks:
-                        subscriber = self._new_tasks.popleft()
-                        tasks.start_soon(
-                            self._own, subscriber, name=f"subscriber {subscriber.name}"
-                        )
+                    self._start_new(tasks)
                     news.clear()
                     await news.wait()
                 tasks.cancel_scope.cancel()
@@ -203,6 +200,11 @@ class Bus(Publisher):
         if self._crash is not None:
             crash, self._crash = self._crash, None
             raise crash
+
+    def _start_new(self, tasks: anyio.abc.TaskGroup) -> None:
+        while self._new_tasks:
+            subscriber = self._new_tasks.popleft()
+            tasks.start_soon(self._own, subscriber, name=f"subscriber {subscriber.name}")
 
     async def _own(self, subscriber: Subscriber) -> None:
         """Run a subscriber's task and notice its death."""
@@ -231,6 +233,7 @@ class Bus(Publisher):
         self.stop()
         self._loop = asyncio.get_running_loop()
         self._thread = get_ident()
+        self._open_to = 0 if self.halted else self._thread
         self._context = copy_context()
         self._is_awake = self.is_pumped
         self.wake()
@@ -327,6 +330,7 @@ class Bus(Publisher):
         What a handler of `ErrorRaised` raises is logged only: it would go round for ever.
         """
         name = (subscriber, handler)
+        has_trace = not isinstance(error, ChannelOverflow)  # which says all by itself
         count = self._errors[name] = self._errors.pop(name, 0) + 1
         _forget_oldest(self._errors)
         log.error(
@@ -335,7 +339,7 @@ class Bus(Publisher):
             handler=handler,
             count=count,
             about=repr(self.failed_on),
-            exc_info=error if count <= 3 else None,
+            exc_info=error if has_trace and count <= 3 else None,
             error=repr(error),
         )
         if self.halted is None and self.failed_on.__class__ is not ErrorRaised:
@@ -343,12 +347,12 @@ class Bus(Publisher):
 
     def filter_failed(self, subscriber: Subscriber, event: Any, error: Exception) -> None:
         """Report a filter's error once the event has gone to everyone."""
-        was_stepping, self._is_stepping = self._is_stepping, True
+        open_to, self._open_to = self._open_to, 0
         handled, subscriber.event = subscriber.event, event
         try:
             subscriber.failed(event.__class__, error)
         finally:
-            self._is_stepping, subscriber.event = was_stepping, handled
+            self._open_to, subscriber.event = open_to, handled
 
     def overflowed(self, subscriber: Subscriber, channel: Channel) -> None:
         """End a subscription whose channel is full: nothing more is routed to it."""

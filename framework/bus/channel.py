@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from framework.bus.overflow import ChannelRule, Overflow
+from framework.bus.statistics import ChannelStatistics
 from framework.errors import ChannelOverflow
 
 if TYPE_CHECKING:
@@ -21,19 +22,6 @@ if TYPE_CHECKING:
 
 Item = tuple[int, Any]
 """(the engine's sequence number, the event)"""
-
-
-class ChannelStatistics(msgspec.Struct, frozen=True):
-    """Counters of one channel: delivered + dropped + conflated + discarded + queued = published."""
-
-    channel: str
-    capacity: int
-    published: int
-    delivered: int
-    dropped: int
-    conflated: int
-    discarded: int
-    queued: int
 
 
 class Marks(deque["Channel"]):

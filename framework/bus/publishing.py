@@ -23,9 +23,9 @@ class Publisher:
         self.topics: dict[type, Topic] = {}
         self.halted: tuple[Any, BaseException] | None = None
         self._following: deque[Any] = deque()
-        self._is_stepping = False
         self._is_awake = False  # somebody will deliver: a scheduled turn, or a driver
         self._thread = get_ident()
+        self._open_to = self._thread  # 0 while a step runs, and once halted: one check for three
         for name, rule in self.rules.items():
             check_capacity(name, rule)
 
@@ -37,15 +37,15 @@ class Publisher:
                 engine has halted.
             ConfigError: the event's `RULE` names a channel or field that does not exist.
         """
-        if get_ident() != self._thread:
-            raise InvariantBroken("publish from another thread: use publish_threadsafe")
-        if self._is_stepping:
-            self._following.append(event)
+        if get_ident() != self._open_to:
+            self._publish_closed(event)
             return
-        topic = self.topics.get(event.__class__) or self.topic(event.__class__)
-        key = topic.key_of(event)
-        route = topic.routes.get(key) or topic.open(key)
-        if route.step is None and self.halted is None:
+        try:
+            topic = self.topics[event.__class__]
+            route = topic.routes[topic.key_of(event)]
+        except KeyError:
+            route = self.route_of(event)
+        if route.step is None:
             self.sequence += 1
             route.count += 1
             route.newest = event
@@ -57,6 +57,14 @@ class Publisher:
             self._run_steps(event, route)
         if not self._is_awake:
             self.wake()
+
+    def _publish_closed(self, event: Any) -> None:
+        """Take an event while the bus is not simply open to this thread."""
+        if get_ident() != self._thread:
+            raise InvariantBroken("publish from another thread: use publish_threadsafe")
+        if self.halted is not None:
+            raise InvariantBroken(f"the engine has halted: {self.halted[1]}")
+        self._following.append(event)
 
     def wake(self) -> None:
         """Have what is queued delivered soon."""
@@ -81,21 +89,19 @@ class Publisher:
     # -- steps -------------------------------------------------------------------------------
 
     def _run_steps(self, event: Any, route: Route) -> None:
-        if self.halted is not None:
-            raise InvariantBroken(f"the engine has halted: {self.halted[1]}")
-        self._is_stepping = True
+        self._open_to = 0
         try:
             self._step(event, route)
         except Exception as error:
             self._halt(event, error)
         finally:
-            self._is_stepping = False
+            self._open_to = 0 if self.halted else self._thread
         self._run_following()
 
     def _run_following(self) -> None:
         """Step what followed, in order, and what follows from that."""
         following = self._following
-        self._is_stepping = True
+        self._open_to = 0
         event: Any = None
         try:
             while following:
@@ -104,7 +110,7 @@ class Publisher:
         except Exception as error:
             self._halt(event, error)
         finally:
-            self._is_stepping = False
+            self._open_to = 0 if self.halted else self._thread
 
     def _halt(self, event: Any, error: Exception) -> NoReturn:
         """Stop the engine: a failure inside a step is a bug of ours, and state is in doubt."""
@@ -136,13 +142,13 @@ class Publisher:
             raise InvariantBroken("nothing to step, or halted")
         self.sequence += 1
         route.newest = event
-        self._is_stepping = True
+        self._open_to = 0
         try:
             route.step(event)
         except Exception as error:
             self._halt(event, error)
         finally:
-            self._is_stepping = False
+            self._open_to = 0 if self.halted else self._thread
         if not self._following:
             self.sequence -= 1  # the caller numbers it
             return True

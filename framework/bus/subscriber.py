@@ -3,16 +3,14 @@
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial, wraps
+from functools import wraps
 from inspect import iscoroutinefunction
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from framework.bus.accepting import acceptor, candle_acceptor, conflating_acceptor, merge_timers
 from framework.bus.channel import (
     Channel,
-    ChannelStatistics,
     ConflateChannel,
     Marks,
     Ring,
@@ -28,27 +26,14 @@ from framework.bus.overflow import (
     check_capacity,
 )
 from framework.bus.routes import Accept, Handler, Interest, Taker
+from framework.bus.statistics import SubscriberStatistics
 from framework.errors import ChannelOverflow
-from framework.model.events import Timer
 from framework.model.market_data import Candle
 
 if TYPE_CHECKING:
     from framework.bus.bus import Bus
 
 __all__ = ["BATCH", "Handler", "Interest", "Subscriber", "SubscriberStatistics"]
-
-
-class SubscriberStatistics(msgspec.Struct, frozen=True):
-    """What a dashboard shows of one subscriber; times in nanoseconds, taken per batch."""
-
-    name: str
-    channels: tuple[ChannelStatistics, ...]
-    batches: int
-    handler_ns: int
-    lag_ns: int
-    errors: int
-    is_busy: bool
-    is_ended: bool
 
 
 class Subscriber:
@@ -90,6 +75,7 @@ class Subscriber:
         self.wake_reader: Callable[[], None] | None = None  # of an iterator
         self._rules = rules
         self._handlers = dict(handlers)
+        self._wrapped: set[type] = set()  # whose handlers may return coroutines unannounced
         self._after = after
         self._is_numbered = is_numbered
         self._ring: Ring | None = None
@@ -137,68 +123,13 @@ class Subscriber:
             taker.route.reconnect()
 
     def _acceptor(self, taker: Taker, rule: EventRule) -> tuple[Channel, Accept]:
-        channel, where = self._channel(rule.channel, rule), taker.where
+        channel = self._channel(rule.channel, rule)
         if taker.route.topic.event_type is Candle:
-            return channel, self._candle_acceptor(channel, self._channel(FORMING, rule), where)
-        bus, accept, end = self.bus, channel.accept, self._end
+            forming = self._channel(FORMING, rule)
+            return channel, candle_acceptor(self, channel, forming, taker.where)
         if isinstance(channel, ConflateChannel):
-            return channel, self._conflating_acceptor(channel, rule.key or type, where)
-        if where is None:
-
-            def take(event: Any) -> None:
-                if not accept(bus.sequence, event):
-                    end(channel)
-
-            return channel, take
-
-        def take_some(event: Any) -> None:
-            try:
-                is_wanted = where(event)
-            except Exception as error:  # a user's filter: isolated like a handler (R-54)
-                bus.filter_failed(self, event, error)
-                return
-            if is_wanted and not accept(bus.sequence, event):
-                end(channel)
-
-        return channel, take_some
-
-    def _conflating_acceptor(
-        self,
-        channel: ConflateChannel,
-        key_of: Callable[[Any], object],
-        where: Callable[[Any], bool] | None,
-    ) -> Accept:
-        bus, accept = self.bus, channel.accept_keyed
-
-        def take(event: Any) -> None:
-            try:
-                if where is None or where(event):
-                    accept(bus.sequence, event, key_of(event))
-            except Exception as error:  # a user's filter or key: isolated like a handler (R-54)
-                bus.filter_failed(self, event, error)
-
-        return take
-
-    def _candle_acceptor(
-        self, closed: Channel, forming: Channel, where: Callable[[Any], bool] | None
-    ) -> Accept:
-        bus = self.bus
-
-        def take(candle: Candle) -> None:
-            try:
-                is_wanted = where is None or where(candle)
-            except Exception as error:  # as above
-                bus.filter_failed(self, candle, error)
-                return
-            if not is_wanted:
-                return
-            channel = closed if candle.is_closed else forming
-            if isinstance(channel, ConflateChannel):
-                channel.accept_keyed(bus.sequence, candle, (candle.instrument, candle.interval))
-            elif not channel.accept(bus.sequence, candle):
-                self._end(channel)
-
-        return take
+            return channel, conflating_acceptor(self, channel, rule.key or type, taker.where)
+        return channel, acceptor(self, channel, taker.where)
 
     def _channel(self, name: str, rule: EventRule) -> Channel:
         channel = self.channels.get(name)
@@ -206,11 +137,12 @@ class Subscriber:
             own_rule = rule.own_rule or self._rules[name]
             check_capacity(name, own_rule)
             channel = self.channels[name] = make_channel(
-                name, own_rule, self.marks, merge=_merge_timers if name == "timers" else None
+                name, own_rule, self.marks, merge=merge_timers if name == "timers" else None
             )
         return channel
 
-    def _end(self, channel: Channel) -> None:
+    def end(self, channel: Channel) -> None:
+        """Take nothing more in: `channel` has overflowed."""
         self._failure = channel.failure
         self.bus.overflowed(self, channel)
 
@@ -278,6 +210,7 @@ class Subscriber:
         if handler is not None:
             # The call inside is made from this module: there the watchdog knows a handler by.
             self._handlers[event_type] = wrapper(_called_from_here(handler))
+            self._wrapped.add(event_type)
             for taker in self.takers:
                 taker.route.refresh_direct()
 
@@ -329,8 +262,8 @@ class Subscriber:
 
     def _drain_ring(self, ring: Ring, limit: int) -> None:
         """Do what `take` and `handle` do, in one loop."""
-        bus, handlers, events = self.bus, self._handlers, ring.events
-        take, event = events.popleft, None
+        bus, events = self.bus, ring.events
+        take, event, handler = events.popleft, None, self._handler_of_all()
         end = ring.delivered + min(limit, len(events))
         bus.running = self
         bus.begin_ring(ring)
@@ -340,7 +273,7 @@ class Subscriber:
                     numbers = range(ring.delivered + 1, end + 1)
                     for ring.delivered in numbers:  # exact at any time, and one store per event
                         event = take()
-                        handlers[event.__class__](event)
+                        handler(event)
                 except (Exception, CancelledError) as error:
                     if self.is_ended and _is_empty(error):
                         ring.delivered -= 1
@@ -352,6 +285,19 @@ class Subscriber:
             bus.running = None
         self.event = event
         self._after()
+
+    def _handler_of_all(self) -> Handler:
+        """Return a call that handles whatever comes: the only handler, where there is one."""
+        handlers = self._handlers
+        if len(handlers) == 1:
+            return next(iter(handlers.values()))
+
+        def call(event: Any) -> None:
+            handler = handlers.get(event.__class__)
+            if handler is not None:
+                handler(event)
+
+        return call
 
     def handle(self, event: Any) -> None:
         """Call the handler of `event`; `is_busy` then says whether it is `async` and waits."""
@@ -378,19 +324,22 @@ class Subscriber:
     def direct_handler(self, event_type: type) -> Handler | None:
         """Return what a backtest may call for an event without a queue in between."""
         handler = self._handlers.get(event_type)
-        if handler is None or not self.is_async:
+        is_plain = event_type not in self._wrapped and not _is_async(handler)
+        if handler is None or not self.is_async or is_plain:
             return handler
-        return partial(self._call_directly, handler)
+        start = self.task.start
 
-    def _call_directly(self, handler: Handler, event: Any) -> None:
-        """Call a handler for a driver, which isolates failures and sees to what comes after."""
-        self.event = event
-        try:
-            result = handler(event)
-            if result.__class__ is CoroutineType and not self.task.start(result):
-                self._pause(event)
-        except CancelledError as error:
-            self.failed(event.__class__, error)
+        def call(event: Any) -> None:
+            """Leave failures, and what comes after a handler, to the driver."""
+            self.event = event
+            try:
+                result = handler(event)
+                if result.__class__ is CoroutineType and not start(result):
+                    self._pause(event)
+            except CancelledError as error:
+                self.failed(event.__class__, error)
+
+        return call
 
     def failed(self, event_type: type, error: BaseException) -> None:
         """Count and report a handler's error."""
@@ -449,7 +398,7 @@ class Subscriber:
         )
 
 
-def _is_async(handler: Handler) -> bool:
+def _is_async(handler: Handler | None) -> bool:
     return iscoroutinefunction(handler) or iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004 - of an object that is called
 
 
@@ -465,7 +414,3 @@ def _is_empty(error: BaseException) -> bool:
     """Whether there was nothing to take, because the handler before had closed the subscriber."""
     trace = error.__traceback__
     return isinstance(error, IndexError) and trace is not None and trace.tb_next is None
-
-
-def _merge_timers(waiting: Timer, fired: Timer) -> Timer:
-    return msgspec.structs.replace(fired, missed=waiting.missed + fired.missed + 1)

@@ -137,9 +137,12 @@ class LiveClock:
 
     def _fire(self) -> None:
         self._armed, self._armed_ns = None, NEVER_NS
-        now_ns = self.now_ns  # read once: what comes due meanwhile waits for the loop's next turn
+        now_ns = self.now_ns
         try:
-            while (timer := self.timers.pop(now_ns)) is not None:
+            for _ in range(len(self.timers)):  # what they set for now waits for the next turn
+                timer = self.timers.pop(now_ns)
+                if timer is None:
+                    break
                 timer.callback()
         finally:  # a callback that raises keeps no other timer from firing
             self._arm()

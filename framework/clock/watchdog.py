@@ -72,7 +72,8 @@ class Watchdog:
         self._thread.join(timeout=1)
         self._thread = None
         if self._interrupts and SIGNAL is not None:
-            signal.signal(SIGNAL, self._previous or signal.SIG_IGN)
+            previous = self._previous  # None: set by something else than Python
+            signal.signal(SIGNAL, signal.SIG_DFL if previous is None else previous)
 
     def _run(self) -> None:
         # Looks that see one ticket, a whole limit apart, prove that the handler took it.

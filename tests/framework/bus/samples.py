@@ -7,8 +7,8 @@ import anyio
 import msgspec
 
 from framework.bus.bus import Bus
-from framework.bus.channel import ChannelStatistics
 from framework.bus.overflow import ChannelRule, EventRule, Overflow
+from framework.bus.statistics import ChannelStatistics
 from framework.bus.subscriber import Interest, Subscriber
 from framework.clock.clock import VirtualClock
 from framework.model.market_data import Candle, Quote, Ticker
@@ -61,11 +61,11 @@ def make_bus(**rules: ChannelRule) -> Bus:
 def take_all(bus: Bus, *event_types: type, **settings: Any) -> tuple[Subscriber, list[Any]]:
     """Add a numbered subscriber that collects (sequence, event)."""
     taken: list[Any] = []
-    subscriber = bus.add(
-        "taker",
-        dict.fromkeys(event_types, lambda event: taken.append((subscriber.sequence, event))),
-        **settings,
-    )
+
+    def take(event: Any) -> None:
+        taken.append((subscriber.sequence, event))
+
+    subscriber: Subscriber = bus.add("taker", dict.fromkeys(event_types, take), **settings)
     for event_type in event_types:
         bus.watch(subscriber, Interest(event_type))
     return subscriber, taken

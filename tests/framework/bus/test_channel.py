@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from framework.bus.channel import Channel, ConflateChannel, Marks, make_channel
 from framework.bus.overflow import BATCH, ChannelRule, EventRule, Overflow, check_capacity, rule_of
 from framework.errors import ConfigError
-from tests.framework.bus.samples import Noted, is_balanced, make_bus, quote
+from tests.framework.bus.samples import is_balanced, make_bus, quote
 
 CAPACITY = 3
 
@@ -172,7 +173,7 @@ def test_a_rule_that_makes_no_sense_is_a_clear_error() -> None:
     class Odd:
         RULE = "quotes"
 
-    class Astray(Noted):
+    class Astray(msgspec.Struct):
         RULE = EventRule("quotes", ("instrument",))
 
     with pytest.raises(ConfigError, match=r"Lost\.RULE names the channel 'nowhere', which has no"):

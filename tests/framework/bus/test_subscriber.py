@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from framework.bus.bus import Bus
 from framework.bus.overflow import ChannelRule, Overflow
-from framework.bus.subscriber import BATCH, Interest, Subscriber
+from framework.bus.subscriber import BATCH, Handler, Interest, Subscriber
 from framework.errors import ChannelOverflow
 from framework.model.events import ErrorRaised, Overflowed, Timer
 from framework.model.market_data import Candle, Quote, Ticker, Trade
@@ -477,7 +477,12 @@ def test_a_held_subscriber_hears_what_is_released_first() -> None:
 def test_a_hold_within_a_batch_takes_effect_at_once() -> None:
     bus = make_bus()
     heard: list[int] = []
-    subscriber = bus.add("s", {Quote: lambda e: (heard.append(e.time_ns), subscriber.hold())})
+
+    def hold(event: Quote) -> None:
+        heard.append(event.time_ns)
+        subscriber.hold()
+
+    subscriber = bus.add("s", {Quote: hold})
     bus.watch(subscriber, Interest(Quote))
 
     bus.publish(quote(1))
@@ -497,7 +502,12 @@ def test_a_wrapped_handler_keeps_its_name_and_a_silenced_one_is_quiet() -> None:
     subscriber = bus.add("s", {Quote: on_quote})
     bus.watch(subscriber, Interest(Quote))
     names: list[str] = []
-    subscriber.wrap(Quote, lambda handler: (names.append(handler.__name__), handler)[1])
+
+    def wrapper(handler: Handler) -> Handler:
+        names.append(handler.__name__)
+        return handler
+
+    subscriber.wrap(Quote, wrapper)
 
     bus.publish(quote(1))
     bus.deliver_all()
