@@ -1,7 +1,7 @@
 """Publishing: number an event, step the core, hand it and what follows to every taker's queue."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from threading import get_ident
 from typing import Any, NoReturn
 
@@ -165,15 +165,22 @@ class Publisher:
         for route in topic.routes.values():
             route.refresh_step()
 
-    def set_instrument_step(self, event_type: type, instrument: str, step: Step | None) -> None:
-        """Have `step` see one instrument's events after the type's own step; None ends it."""
-        topic = self.topic(event_type)
-        if step is None:
-            topic.steps_by_instrument.pop(instrument, None)
-        else:
-            topic.steps_by_instrument[instrument] = step
-        for route in topic.routes_by_first.get(instrument, ()):
-            route.refresh_step()
+    def set_instrument_step(
+        self, event_types: Iterable[type], instrument: str, step: Step | None
+    ) -> None:
+        """Have `step` see one instrument's events after the types' own steps; None ends it."""
+        topics = self.topics
+        for event_type in event_types:
+            topic = topics.get(event_type) or self.topic(event_type)
+            if step is None:
+                topic.steps_by_instrument.pop(instrument, None)
+            else:
+                topic.steps_by_instrument[instrument] = step
+            for route in topic.routes_by_first.get(instrument, ()):
+                if topic.step is None:  # the short way: simulated venues come here often
+                    route.step = step
+                else:
+                    route.refresh_step()
 
     # -- reading -----------------------------------------------------------------------------
 

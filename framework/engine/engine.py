@@ -10,6 +10,7 @@ from typing import Any
 
 from framework.bus.bus import Bus
 from framework.bus.overflow import ChannelRule
+from framework.bus.routes import Route
 from framework.engine.books import Books
 from framework.engine.market_state import MarketState
 from framework.engine.outputs import Outputs
@@ -92,6 +93,8 @@ class Engine:
             account_of=account_of,
         )
         self.desk.on_change = self._changed
+        self.outputs.mark_sent = self.desk.mark_sent
+        self._routes: dict[tuple[type, str], Route] = {}  # of private events; they stay
         self._waiting: dict[str, list[tuple[Condition, asyncio.Future[Order]]]] = {}
         self._release_handle: asyncio.Handle | None = None
         for fact in (*FACTS, *BOOKINGS):
@@ -155,7 +158,10 @@ class Engine:
             return True
         if event_type is Fill and self.fill_listeners:
             return True
-        return self.bus.wants(event_type, key)
+        route = self._routes.get((event_type, key))
+        if route is None:
+            route = self._routes[event_type, key] = self.bus.topic(event_type).open(key)
+        return bool(route.takers)
 
     def _send(self, command: VenueCommand) -> None:
         self.outputs.add(command)

@@ -1,6 +1,7 @@
 """The newest market state per instrument, read from where the bus keeps it anyway."""
 
 from framework.bus.bus import Bus
+from framework.bus.routes import Route
 from framework.interfaces import BookView
 from framework.market.fast_book import FastOrderBook
 from framework.market.latest import newest_price
@@ -13,6 +14,7 @@ class MarketState:
     def __init__(self, bus: Bus, books: dict[str, FastOrderBook]) -> None:
         self._bus = bus
         self._books = books
+        self._sources: dict[str, tuple[Route, Route, list[Route]]] = {}
 
     def quote(self, instrument: str) -> Quote | None:
         """Return the newest quote."""
@@ -26,16 +28,7 @@ class MarketState:
 
     def candle(self, instrument: str) -> Candle | None:
         """Return the candle, of any interval, that says the newest; a forming one too."""
-        newest: Candle | None = None
-        for route in self._bus.routes(Candle):
-            candle = route.newest
-            if (
-                candle is not None
-                and route.key[0] == instrument
-                and (newest is None or candle.time_ns > newest.time_ns)
-            ):
-                newest = candle
-        return newest
+        return _newest(self._bus.topic(Candle).routes_by_first.get(instrument, []))
 
     def book(self, instrument: str) -> BookView | None:
         """Return the order book, synced or not."""
@@ -48,9 +41,22 @@ class MarketState:
 
     def reference_price(self, instrument: str) -> float | None:
         """Return the price that `framework.market.latest` picks of the newest values."""
+        sources = self._sources.get(instrument)
+        if sources is None:  # the routes stay: every order asks again
+            topic = self._bus.topic
+            candles = topic(Candle).routes_by_first.setdefault(instrument, [])
+            sources = topic(Quote).open(instrument), topic(Trade).open(instrument), candles
+            self._sources[instrument] = sources
+        quotes, trades, candles = sources
         return newest_price(
-            self.quote(instrument),
-            self._books.get(instrument),
-            self.trade(instrument),
-            self.candle(instrument),
+            quotes.newest, self._books.get(instrument), trades.newest, _newest(candles)
         )
+
+
+def _newest(routes: list[Route]) -> Candle | None:
+    """Return the candle, of any interval, that says the newest."""
+    if len(routes) == 1:
+        first: Candle | None = routes[0].newest
+        return first
+    candles = [route.newest for route in routes if route.newest is not None]
+    return max(candles, key=lambda candle: candle.time_ns, default=None)

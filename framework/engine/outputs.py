@@ -1,18 +1,22 @@
 """Output commit: what leaves the process waits until the log is durable up to its cause."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from framework.interfaces import Broker, OrderLog
 from framework.model.commands import VenueCommand
 
 
 class Outputs:
-    """Commands to brokers in order, each with the log position that it depends on (law 2)."""
+    """Commands to brokers in order, each with the log position that it depends on (law 2).
+
+    `mark_sent` hears of each command right before it is handed over.
+    """
 
     def __init__(self, log: OrderLog, brokers: Mapping[str, Broker]) -> None:
         self.pending: deque[tuple[int, VenueCommand]] = deque()
         self.sent_count = 0
+        self.mark_sent: Callable[[VenueCommand], None] = _nothing
         self._log = log
         self._brokers = brokers
 
@@ -26,4 +30,9 @@ class Outputs:
         while pending and pending[0][0] <= self._log.durable_position:
             command = pending.popleft()[1]
             self.sent_count += 1
+            self.mark_sent(command)
             self._brokers[command.account].send(command)
+
+
+def _nothing(command: VenueCommand) -> None:
+    """Note nothing."""

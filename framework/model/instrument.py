@@ -50,6 +50,9 @@ class InstrumentKind(Enum):
     INDEX = "index"
 
 
+FUTURE = InstrumentKind.FUTURE
+
+
 class PriceRange(msgspec.Struct, frozen=True, gc=False):
     """From `low` (inclusive) upwards prices move in steps of `tick`."""
 
@@ -88,12 +91,15 @@ class Instrument(msgspec.Struct, frozen=True):
         """Return `value` as an exact price.
 
         Raises:
-            OffGrid: it is not finite, not on the tick, or outside the price limits.
+            OffGrid: it is not finite, not on the tick, outside the price limits, or not positive
+                although the instrument is no future.
         """
         price = to_decimal(value)
         tick = self.tick_at(price)
         if tick is not None:
             price = on_grid(price, tick, "price", "tick", snap=isinstance(value, float))
+        if price <= ZERO and self.kind is not FUTURE:  # oil has settled below zero
+            raise OffGrid(f"price {price} is not positive")
         if self.minimum_price is not None and price < self.minimum_price:
             raise OffGrid(f"price {price} is below the minimum {self.minimum_price}")
         if self.maximum_price is not None and price > self.maximum_price:

@@ -12,6 +12,8 @@ from framework.portfolio.ledger import Ledger, Mark
 class PositionView(msgspec.Struct, frozen=True, gc=False):
     """A run's position in one instrument over all its buckets, as a strategy sees it.
 
+    `is_flat`: it holds nothing and has no working or in-doubt order that could change that.
+
     `open_buy` and `open_sell` are what working and in-doubt orders may still fill;
     `working_count` is how many such orders there are; `realised` is before fees.
     """
@@ -23,21 +25,9 @@ class PositionView(msgspec.Struct, frozen=True, gc=False):
     open_buy: Decimal = ZERO
     open_sell: Decimal = ZERO
     working_count: int = 0
-
-    @property
-    def is_flat(self) -> bool:
-        """It holds nothing and has no working or in-doubt order that could change that."""
-        return not self.quantity and self.working_count == 0
-
-    @property
-    def is_long(self) -> bool:
-        """It holds a positive quantity."""
-        return self.quantity > ZERO
-
-    @property
-    def is_short(self) -> bool:
-        """It holds a negative quantity."""
-        return self.quantity < ZERO
+    is_flat: bool = True  # stored, as strategies ask with every event
+    is_long: bool = False
+    is_short: bool = False
 
 
 class Exposure(msgspec.Struct, frozen=True, gc=False):
@@ -66,7 +56,16 @@ def position_view(
     if quantity:
         average_price = divide(cost, multiply(quantity, holdings[0].instrument.multiplier))
     return PositionView(
-        instrument, quantity, average_price, realised, open_buy, open_sell, working_count
+        instrument,
+        quantity,
+        average_price,
+        realised,
+        open_buy,
+        open_sell,
+        working_count,
+        not quantity and not working_count,
+        quantity > ZERO,
+        quantity < ZERO,
     )
 
 

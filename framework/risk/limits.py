@@ -291,6 +291,8 @@ def is_plain_price(price: Decimal, instrument: Instrument) -> bool:
     """Tell whether a price is surely on the grid of an instrument with at most one tick."""
     if price.__class__ is not Decimal or len(instrument.ranges) > 1 or not price.is_finite():
         return False
+    if price <= ZERO:
+        return False
     if instrument.ranges and remainder(price, instrument.ranges[0].tick):
         return False
     if instrument.minimum_price is not None and price < instrument.minimum_price:

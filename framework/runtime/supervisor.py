@@ -17,6 +17,7 @@ from framework.settings.structs import ErrorPolicy, StopPolicy
 
 log = structlog.get_logger("runtime")
 
+MOST_FLATTENINGS = 5  # a closing order that is denied each time must not become a storm
 ON_ERROR, ON_START = "on_error", "on_start"
 
 
@@ -161,10 +162,20 @@ class Supervisor:
 
     def _is_closing(self, run: Run) -> bool:
         policy = run.settings.on_stop
+        if policy is StopPolicy.FLATTEN and self._flatten_again(run):
+            return True
         return policy is not StopPolicy.LEAVE and any(
             policy is not StopPolicy.CANCEL_ENTRIES or not order.reduce_only
             for order in self._engine.registry.open_orders(run.settings.id)
         )
+
+    def _flatten_again(self, run: Run) -> bool:
+        """Close what an entry brought that was filled before its cancel arrived."""
+        desk, run_id = self._engine.desk, run.settings.id
+        if run.flattenings >= MOST_FLATTENINGS or self._engine.registry.open_orders(run_id):
+            return False
+        run.flattenings += 1
+        return bool(desk.flatten(run_id))
 
 
 def _without_errors_of_error_handlers(handler: Handler) -> Handler:

@@ -57,6 +57,7 @@ from framework.strategy.loader import load_class
 from framework.strategy.strategy import Strategy, handlers_of
 
 PRIVATE = (Order, Fill, FillCorrected, Position, CashBooked, RunStarted, RunStopping)
+MATCHED = (Quote, Trade, Candle, BookChanged)
 SYSTEM = (ConnectionChanged, GapDetected, Resynced, DataStale, ErrorRaised)
 Blocking = Callable[[Callable[[], Any]], Awaitable[Any]]
 
@@ -78,6 +79,7 @@ class Run(msgspec.Struct, eq=False):
     subscriber: Subscriber
     is_halted: bool = False
     is_stopped: bool = False
+    flattenings: int = 0  # closings tried again at the stop
     halt_reason: str = ""
 
 
@@ -290,8 +292,7 @@ def _simulate(parts: VenueParts, engine: Engine, seams: Seams, key: str) -> None
             for channel in ("quotes", "trades"):
                 feed.subscribe(instrument, channel)
         step = simulated.on_market if is_on and simulated is not None else None
-        for event_type in (Quote, Trade, Candle, BookChanged):
-            engine.bus.set_instrument_step(event_type, instrument, step)
+        engine.bus.set_instrument_step(MATCHED, instrument, step)
 
     simulated = SimulatedVenue(
         venue=parts.name,

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from framework.backtest.result import BacktestResult, CurrencyResult, RunResult
 from framework.backtest.trades import RoundTrip
-from framework.bus.channel import ChannelStatistics
+from framework.bus.statistics import ChannelStatistics
 from framework.bus.subscriber import SubscriberStatistics
 from framework.model.orders import Side
 from framework.portfolio.performance import Performance

@@ -25,7 +25,7 @@ from framework.backtest.summary import (
     summary_text,
 )
 from framework.backtest.trades_csv import text_cell, write_trades_csv
-from framework.bus.channel import ChannelStatistics
+from framework.bus.statistics import ChannelStatistics
 from framework.bus.subscriber import SubscriberStatistics
 from framework.portfolio.performance import Performance
 from tests.framework.backtest.samples import RESULT, round_trip

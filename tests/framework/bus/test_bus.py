@@ -122,11 +122,11 @@ def test_an_instruments_own_step_comes_after_the_types_and_can_be_taken_back() -
     bus.publish(quote(0))
 
     bus.set_step(Quote, lambda event: steps.append("all"))
-    bus.set_instrument_step(Quote, "venue:A", lambda event: steps.append("own"))
+    bus.set_instrument_step([Quote], "venue:A", lambda event: steps.append("own"))
     bus.publish(quote(1))
     bus.publish(quote(2, "venue:B"))
     assert bus.has_step(Quote, "venue:A")
-    bus.set_instrument_step(Quote, "venue:A", None)
+    bus.set_instrument_step([Quote], "venue:A", None)
     bus.publish(quote(3))
 
     assert steps == ["all", "own", "all", "all"]

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from framework.errors import OffGrid
-from framework.model.instrument import Instrument, Number, PriceRange
+from framework.model.instrument import Instrument, InstrumentKind, Number, PriceRange
 
 STEPS = st.sampled_from(
     [Decimal(text) for text in ("0.00000001", "0.01", "0.05", "0.25", "1", "5")]
@@ -20,10 +20,11 @@ COUNTS = st.integers(1, 10**7)
 def instrument(tick: Decimal | str = "0.05", lot: Decimal | str = "0.001") -> Instrument:
     """Return an instrument with one tick for all prices."""
     ranges = (PriceRange(Decimal(0), Decimal(tick)),)
-    return Instrument("binance:BTCUSDT", ranges=ranges, lot=Decimal(lot))
+    return Instrument("cme:CL", kind=FUTURE, ranges=ranges, lot=Decimal(lot))
 
 
-GRIDLESS = Instrument("binance:BTCUSDT")
+FUTURE = InstrumentKind.FUTURE  # the kind whose prices may be zero and below
+GRIDLESS = Instrument("cme:CL", kind=FUTURE)
 TWO_RANGES = Instrument(
     "kalshi:RAIN",
     ranges=(
@@ -157,8 +158,13 @@ def test_a_quantity_must_be_positive(quantity: Number) -> None:
         instrument().quantity(quantity)
 
 
-def test_a_price_may_be_negative_where_no_limit_forbids_it() -> None:
+def test_only_a_future_has_prices_of_zero_and_below() -> None:
+    """F-16; crude oil settled at -37.63 in April 2020."""
     assert instrument().price("-37.65") == Decimal("-37.65")
+
+    for price in ("0", "-37.65"):
+        with pytest.raises(OffGrid, match="is not positive"):
+            Instrument("binance:BTCUSDT").price(price)
 
 
 def test_limits_are_inclusive_and_named_in_the_refusal() -> None:

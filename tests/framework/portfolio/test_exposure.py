@@ -25,7 +25,9 @@ def test_a_view_sums_the_buckets() -> None:
 
     view = position_view("v:F", ledger.of_run("r", "v:F"), open_sell=D(1), working_count=1)
 
-    assert view == PositionView("v:F", D(4), D(115), D(0), D(0), D(1), 1)
+    assert view == PositionView(
+        "v:F", D(4), D(115), D(0), D(0), D(1), 1, is_flat=False, is_long=True
+    )
     assert (view.is_long, view.is_short, view.is_flat) == (True, False, False)
 
 
