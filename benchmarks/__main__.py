@@ -10,6 +10,7 @@ WORKLOADS = {  # name -> module with `measure() -> list[dict[str, object]]`, imp
     "quotes": "benchmarks.quotes",
     "bus": "benchmarks.bus",
     "book": "benchmarks.book",
+    "replay": "benchmarks.replay",
     "decode": "benchmarks.decode",
     "import": "benchmarks.imports",
 }

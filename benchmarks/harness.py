@@ -1,7 +1,7 @@
 """Runs one strategy over prepared events with everything on that a user gets."""
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -30,18 +30,19 @@ class PreparedFeed:
         return self._events
 
 
-def run_engine(
-    strategy: type[Strategy], events: Iterator[Any], instrument: str, *, fees_bps: int = 10
-) -> tuple[float, Runtime]:
-    """Play `events` to `strategy`; return the seconds it took and the runtime for its counts."""
+def settings_for(
+    strategy: type[Strategy], instrument: str, *, source: Mapping[str, object] | None = None
+) -> Settings:
+    """Return a backtest of one strategy with fees, limits and all statistics on."""
     venue, _, symbol = instrument.partition(":")
-    settings = decode_section(
+    return decode_section(
         {
             "mode": "backtest",
             "venues": {
                 venue: {
-                    "adapter": "prepared",
-                    "costs": {"fees_bps": str(fees_bps)},
+                    "adapter": "prepared" if source is None else "replay",
+                    "source": source,
+                    "costs": {"fees_bps": "10"},
                     "instruments": [
                         {"symbol": symbol, "kind": "perpetual", "tick": "0.5", "lot": "0.001"}
                     ],
@@ -66,6 +67,13 @@ def run_engine(
         Settings,
         key="",
     )
+
+
+def run_engine(
+    strategy: type[Strategy], events: Iterator[Any], instrument: str
+) -> tuple[float, Runtime]:
+    """Play `events` to `strategy`; return the seconds it took and the runtime for its counts."""
+    settings = settings_for(strategy, instrument)
 
     def make(section: object, context: AdapterContext) -> Adapter:
         return Adapter(recorded=PreparedFeed(events, ()))
