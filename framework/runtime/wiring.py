@@ -54,7 +54,8 @@ from framework.simulation.fills import FillSettings, fill_model
 from framework.simulation.latency import LatencySettings, latency_model
 from framework.simulation.venue import SimulatedVenue
 from framework.strategy.loader import load_class
-from framework.strategy.strategy import Strategy, handlers_of
+from framework.strategy.handlers import handlers_of
+from framework.strategy.strategy import Strategy
 
 PRIVATE = (Order, Fill, FillCorrected, Position, CashBooked, RunStarted, RunStopping)
 MATCHED = (Quote, Trade, Candle, BookChanged)

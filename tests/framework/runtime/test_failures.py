@@ -17,7 +17,7 @@ from framework.runtime import runner
 from framework.runtime.runner import Runtime
 from framework.settings.modes import Mode
 from framework.settings.structs import ErrorPolicy, QueueOverflow, QueueSettings, StopPolicy
-from framework.strategy.strategy import HANDLERS
+from framework.strategy.handlers import HANDLERS
 from tests.framework.strategy.test_handlers import Everything, Noted, market
 from tests.scripted_venue import (
     BTC,

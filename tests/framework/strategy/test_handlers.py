@@ -22,7 +22,7 @@ from framework.model.market_data import (
     Ticker,
 )
 from framework.model.reports import FillCorrection
-from framework.strategy.strategy import HANDLERS
+from framework.strategy.handlers import HANDLERS
 from tests.scripted_venue import (
     BTC,
     ETH,
