@@ -53,8 +53,8 @@ from framework.simulation.costs import CostModel, CostSettings
 from framework.simulation.fills import FillSettings, fill_model
 from framework.simulation.latency import LatencySettings, latency_model
 from framework.simulation.venue import SimulatedVenue
-from framework.strategy.loader import load_class
 from framework.strategy.handlers import handlers_of
+from framework.strategy.loader import load_class
 from framework.strategy.strategy import Strategy
 
 PRIVATE = (Order, Fill, FillCorrected, Position, CashBooked, RunStarted, RunStopping)
