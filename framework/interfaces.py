@@ -30,7 +30,7 @@ class TimerHandle(Protocol):
 
 
 class Clock(Protocol):
-    """Market time (design.md section 2): live, or virtual in a backtest."""
+    """Market time, which timers and candles follow: live, or virtual in a backtest."""
 
     @property
     def now_ns(self) -> int:

@@ -1,6 +1,6 @@
 """The central event bus: one input, one step, one FIFO of consequences, fan-out, delivery.
 
-design.md section 4 is the contract. Everything happens on the loop's thread. A *route* is where
+Everything happens on the loop's thread (docs/laws.md: the life of an event). A *route* is where
 events of one type and one key (instrument, run, ...) go: it holds the newest of them, counts
 them, and knows who takes them, so that publishing is two look-ups and a call per subscriber.
 """

@@ -1,4 +1,4 @@
-"""What a full channel does, and which channel each event travels in (design.md section 3)."""
+"""What a full channel does, and which channel each event travels in."""
 
 from collections.abc import Callable, Mapping
 from enum import Enum

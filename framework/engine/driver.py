@@ -1,7 +1,7 @@
 """Pulls recorded events in time order through the engine: the inner loop of every backtest.
 
-At one instant: market data in the order of the source, the reports it causes, then timers
-(design.md section 2). This module is on the hot path. It does what `Bus.publish` followed by
+At one instant: market data in the order of the source, the reports it causes, then timers.
+This module is on the hot path. It does what `Bus.publish` followed by
 `Bus.deliver_all` does, but calls the plain handlers of idle subscribers without a queue in
 between where nobody could tell the difference: no step is due on the route, and every taker is
 idle with nothing queued. That is worth a factor of three on quotes (benchmarks/README.md).

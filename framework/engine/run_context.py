@@ -359,7 +359,7 @@ class RunContext:
     # -- the world outside -------------------------------------------------------------------
 
     async def external(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Await an answer from outside; the log of issue B records it for replay."""
+        """Await an answer from outside and note it in the log, for replay."""
         answer = await coroutine
         self._engine.log.append(("external", self.run, self._handled(), repr(answer)))
         return answer

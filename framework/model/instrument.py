@@ -1,7 +1,7 @@
 """Instruments: what can be traded, on which grid, and the only place where numbers change type.
 
 `str`, `int` and `Decimal` must lie on the grid or are refused with the reason; a float is
-snapped when it is within 1e-6 of a tick, else refused (design.md section 2).
+snapped when it is within 1e-6 of a tick, else refused.
 """
 
 from decimal import (

@@ -111,7 +111,10 @@ ExitPrice = AtPrice | Offset | Percent
 
 
 class Exits(msgspec.Struct, frozen=True, gc=False):
-    """Protective orders that follow an entry's fills; sized to what is filled (issue B)."""
+    """Protective orders that follow an entry's fills; sized to what is filled.
+
+    Nothing acts on them yet: the gate refuses an intent that has any.
+    """
 
     stop_loss: ExitPrice | None = None
     take_profit: ExitPrice | None = None

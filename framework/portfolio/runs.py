@@ -35,7 +35,7 @@ class RunState(Enum):
 
 
 class Protection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Rules that guard a run's positions; the engine of issue B acts on them.
+    """Rules that guard a run's positions; kept with the run; nothing acts on them yet.
 
     `max_position_loss` and `max_run_loss` are in the account's currency, None: no such rule.
     """

@@ -271,6 +271,7 @@ def is_plain(intent: OrderIntent, instrument: Instrument, quantity: Decimal, now
         or instrument.kind is INDEX
         or quantity.__class__ is not Decimal
         or intent.quote_quantity is not None
+        or unsupported(intent) is not None
         or not 0 < len(intent.key) <= LONGEST_KEY
         or (intent.send_by_ns is not None and now_ns > intent.send_by_ns)
     ):
@@ -306,9 +307,21 @@ def malformed(intent: OrderIntent, now_ns: int) -> str | None:
         return f"a key has 1 to {LONGEST_KEY} characters, this one has {len(intent.key)}"
     if (intent.quantity is None) is (intent.quote_quantity is None):
         return "exactly one of quantity and quote_quantity must be given"
+    lacking = unsupported(intent)
+    if lacking is not None:
+        return f"{lacking} is not supported yet"  # never ignored: a stop that nobody keeps (F-11)
     if intent.send_by_ns is not None and now_ns > intent.send_by_ns:
         return f"too late: it was to be sent by {intent.send_by_ns} and it is {now_ns}"
     return None
+
+
+def unsupported(intent: OrderIntent) -> str | None:
+    """Return the first wish of an intent that nothing in the core or a venue acts on, or None."""
+    if intent.exits is not None:
+        return "exits"
+    if intent.oco_group:
+        return "oco_group"
+    return None if intent.display_quantity is None else "display_quantity"
 
 
 def quantity_for(

@@ -9,9 +9,11 @@ from framework.model.commands import CancelOrder, ModifyOrder, SubmitOrder
 from framework.model.events import OrderAnomaly
 from framework.model.orders import (
     Bucket,
+    Exits,
     Fee,
     Fill,
     FillCorrected,
+    Offset,
     Order,
     OrderStatus,
     OrderType,
@@ -116,6 +118,9 @@ def test_nothing_is_made_for_types_nobody_wants() -> None:
         ({"quantity": "1", "key": ""}, "1 to 160 characters"),
         ({"quantity": "1", "key": "x" * 161}, "1 to 160 characters"),
         ({"quantity": "1", "send_by_ns": 5}, "too late"),
+        ({"quantity": "1", "exits": Exits(trail=Offset(D(1)))}, "exits is not supported yet"),
+        ({"quantity": "1", "oco_group": "g"}, "oco_group is not supported yet"),
+        ({"quantity": "2", "display_quantity": D(1)}, "display_quantity is not supported yet"),
     ],
 )
 def test_a_malformed_intent_is_denied_with_one_reason(
