@@ -12,6 +12,9 @@ FrameworkError
 ├── OrderError               the caller asked for something impossible
 │   ├── OffGrid              a price or quantity is not on the instrument's grid
 │   └── UnknownInstrument    no venue of this configuration has that instrument
+├── JournalError             the journal cannot be opened, read or written
+│   ├── JournalLocked        another process has it (R-09)
+│   └── JournalDamaged       an entry does not bear out its checksum (R-05)
 ├── StrategyError            strategy code went wrong
 │   └── HandlerTimeout       a handler blocked the loop for longer than its limit
 ├── InvariantBroken          a bug of ours: the engine halts rather than guess
@@ -124,6 +127,18 @@ class UnknownInstrument(OrderError):
     def __init__(self, instrument: str) -> None:
         super().__init__(f"unknown instrument {instrument!r}")
         self.instrument = instrument
+
+
+class JournalError(FrameworkError):
+    """The journal cannot be opened, read or written; names the place and the reason."""
+
+
+class JournalLocked(JournalError):
+    """Another process has the journal, or an account that it trades on."""
+
+
+class JournalDamaged(JournalError):
+    """An entry does not bear out its checksum; what comes before it can be trusted."""
 
 
 class StrategyError(FrameworkError):

@@ -13,13 +13,21 @@ from framework.model.commands import VenueCommand
 from framework.model.events import Event
 from framework.model.instrument import Instrument
 from framework.model.market_data import Candle, MarkPrice, Quote, Trade
-from framework.model.orders import OrderType
+from framework.model.orders import OrderType, TimeInForce, TriggerBy
+from framework.model.records import Record
 from framework.model.reports import OrderFact
+from framework.model.venue_state import (
+    BalanceReport,
+    ExecutionReport,
+    OrderReport,
+    PositionReport,
+    VenueReport,
+)
 
 T = TypeVar("T")
 
-Publish = Callable[[Event | OrderFact], None]
-"""Hands one event or order fact to the bus: on the loop's thread, never waiting."""
+Publish = Callable[[Event | OrderFact | VenueReport], None]
+"""Hands one event, order fact or venue report to the bus: on the loop's thread, never waiting."""
 
 
 class TimerHandle(Protocol):
@@ -118,15 +126,25 @@ class RecordedFeed(Protocol):
 
 
 class BrokerCapabilities(msgspec.Struct, frozen=True):
-    """What a broker can do by itself."""
+    """What a broker can do by itself; what it lacks the core emulates or refuses.
+
+    `visibility_delay_ms` is how long after its acceptance an order may still be missing from the
+    venue's answers; `history_days` how far back past orders and executions can be asked for.
+    """
 
     order_types: frozenset[OrderType] = frozenset(OrderType)
+    time_in_forces: frozenset[TimeInForce] = frozenset(TimeInForce)
+    trigger_bys: frozenset[TriggerBy] = frozenset(TriggerBy)
     has_client_ids: bool = True
     has_modify: bool = True
     has_reduce_only: bool = True
     has_post_only: bool = True
+    has_display_quantity: bool = False
+    has_next_open: bool = False
     has_brackets: bool = False
+    has_oco: bool = False
     visibility_delay_ms: int = 0
+    history_days: int = 1
 
 
 class Broker(Protocol):
@@ -141,6 +159,27 @@ class Broker(Protocol):
         """Own the connection until cancelled."""
 
 
+@runtime_checkable
+class VenueQueries(Protocol):
+    """A broker that can be asked how things stand; answers about one account at a time.
+
+    A question that gets no answer (link down, timeout, 5xx, unreadable) raises VenueError; what
+    is returned is the venue's word, and an empty answer means that there is nothing.
+    """
+
+    async def order(self, account: str, order_id: str) -> OrderReport | None:
+        """Return the order that carries our id, open or past, or None: no such order."""
+
+    async def open_orders(self, account: str) -> Sequence[OrderReport]:
+        """Return every working order of the account, whoever sent it."""
+
+    async def executions(self, account: str, since_ns: int) -> Sequence[ExecutionReport]:
+        """Return every execution of the account since then, oldest first."""
+
+    async def positions(self, account: str) -> Sequence[PositionReport]: ...
+    async def balances(self, account: str) -> Sequence[BalanceReport]: ...
+
+
 class Adapter(msgspec.Struct):
     """The parts of one venue; a data-only venue has no broker."""
 
@@ -151,7 +190,18 @@ class Adapter(msgspec.Struct):
 
 
 class OrderLog(Protocol):
-    """What must be durable, in order; outputs wait until the log is durable up to their cause."""
+    """What must be durable, in order; outputs wait until the log is durable up to their cause.
+
+    Attributes:
+        journal_id: random, made when the journal was; part of every order id.
+        epoch: the number of this process start; an older epoch's append is refused.
+        on_durable: called on the loop's thread each time `durable_position` moved or `failure`
+            was set.
+    """
+
+    journal_id: str
+    epoch: int
+    on_durable: Callable[[], None] | None
 
     @property
     def position(self) -> int:
@@ -161,8 +211,30 @@ class OrderLog(Protocol):
     def durable_position(self) -> int:
         """Everything up to here survives a crash."""
 
-    def append(self, entry: object) -> int:
-        """Write `entry` behind the others and return its position."""
+    @property
+    def failure(self) -> str:
+        """Why nothing can be written any more, "" while it can; final for this object (R-06)."""
 
-    def read(self, after: int = 0) -> Iterator[tuple[int, object]]:
+    def append(self, entry: Record) -> int:
+        """Write `entry` behind the others and return its position; never waits for the disk.
+
+        After a failure entries are kept in memory, as far as there is room, and never durable.
+        """
+
+    def read(self, after: int = 0) -> Iterator[tuple[int, Record]]:
         """Yield (position, entry) of what follows `after`, oldest first."""
+
+    def of_order(self, order_id: str) -> list[tuple[int, Record]]:
+        """Return every entry about one order, oldest first; [] if there is none."""
+
+    def save_snapshot(self, position: int, state: bytes) -> None:
+        """Keep the core's state as of `position`; in the background, losing one loses nothing."""
+
+    def newest_snapshot(self) -> tuple[int, bytes] | None:
+        """Return the newest whole snapshot as (position, state)."""
+
+    async def flush(self) -> None:
+        """Wait until everything appended is durable. Raises JournalError if it cannot be."""
+
+    async def aclose(self) -> None:
+        """Write what is left and release the lock; harmless when repeated."""

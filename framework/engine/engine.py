@@ -22,6 +22,7 @@ from framework.model.identity import OrderIds
 from framework.model.instrument import Instrument, InstrumentChanged
 from framework.model.market_data import BookDelta, BookSnapshot
 from framework.model.orders import Fill, Order
+from framework.model.records import Record
 from framework.model.reports import (
     FillCorrection,
     OrderAccepted,
@@ -145,7 +146,7 @@ class Engine:
             if not waiting:
                 self._waiting.pop(order_id, None)
 
-    def _record(self, entry: object) -> None:
+    def _record(self, entry: Record) -> None:
         self.log.append(entry)
 
     def _emit(self, event: Any) -> None:

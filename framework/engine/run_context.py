@@ -359,10 +359,8 @@ class RunContext:
     # -- the world outside -------------------------------------------------------------------
 
     async def external(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Await an answer from outside and note it in the log, for replay."""
-        answer = await coroutine
-        self._engine.log.append(("external", self.run, self._handled(), repr(answer)))
-        return answer
+        """Await an answer from outside."""
+        return await coroutine
 
     async def blocking(self, function: Callable[[], T]) -> T:
         """Run blocking work in a worker thread; inline in a simulated world."""

@@ -33,14 +33,18 @@ class OrderFilled(msgspec.Struct, frozen=True, gc=False, tag="order_filled"):
 
 
 class OrderTriggered(msgspec.Struct, frozen=True, gc=False, tag="order_triggered"):
-    """A stop's condition was met."""
+    """A stop's condition was met; `evidence` says who judged it: the venue, or our own core."""
 
     order_id: str
     time_ns: int
+    evidence: str = "venue"
 
 
 class OrderReplaced(msgspec.Struct, frozen=True, gc=False, tag="order_replaced"):
-    """The venue changed the order as asked; the highest `revision` holds."""
+    """The order was changed as asked, by the venue or (`evidence`) in our own core.
+
+    The highest `revision` holds.
+    """
 
     order_id: str
     revision: int
@@ -49,6 +53,7 @@ class OrderReplaced(msgspec.Struct, frozen=True, gc=False, tag="order_replaced")
     price: Decimal | None = None
     stop_price: Decimal | None = None
     venue_order_id: str = ""
+    evidence: str = "venue"
 
 
 class EndKind(Enum):

@@ -46,11 +46,13 @@ def accept(facts: "OrderFacts", fact: OrderAccepted) -> bool:
     return is_news
 
 
-def trigger(facts: "OrderFacts", _fact: OrderTriggered) -> bool:
+def trigger(facts: "OrderFacts", fact: OrderTriggered) -> bool:
     """Note that the stop price was reached."""
     is_news = not facts.is_triggered
-    facts.is_triggered = facts.has_evidence = True
-    facts.submit_state = NONE
+    facts.is_triggered = True
+    if fact.evidence == BY_VENUE:
+        facts.has_evidence = True
+        facts.submit_state = NONE
     return is_news
 
 
@@ -59,8 +61,9 @@ def replace(facts: "OrderFacts", fact: OrderReplaced) -> bool:
     if facts.is_closed and facts.status is not FILLED:
         facts.note(f"replaced after it was {facts.status.value}")
     is_news = False
-    facts.has_evidence = True
-    facts.submit_state = NONE
+    if fact.evidence == BY_VENUE:
+        facts.has_evidence = facts.is_replaced_by_venue = True
+        facts.submit_state = NONE
     if _is_newer(fact, facts.replaced):
         facts.replaced, facts.quantity, is_news = fact, fact.quantity, True
     if fact.price is not None and _is_newer(fact, facts.priced_by):
@@ -78,7 +81,7 @@ def _is_newer(fact: OrderReplaced, known: OrderReplaced | None) -> bool:
     return known is None or _revision_rank(fact) > _revision_rank(known)
 
 
-def _revision_rank(fact: OrderReplaced) -> tuple[int, int, Decimal, Decimal, Decimal, str]:
+def _revision_rank(fact: OrderReplaced) -> tuple[int, int, Decimal, Decimal, Decimal, str, str]:
     """Order replacements; every field counts, so that no two different ones are equal."""
     price, stop = fact.price, fact.stop_price
     return (
@@ -88,6 +91,7 @@ def _revision_rank(fact: OrderReplaced) -> tuple[int, int, Decimal, Decimal, Dec
         NO_PRICE if price is None else price,
         NO_PRICE if stop is None else stop,
         fact.venue_order_id,
+        fact.evidence,
     )
 
 

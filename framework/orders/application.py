@@ -8,6 +8,7 @@ from framework.model.commands import CancelOrder, SubmitOrder, VenueCommand
 from framework.model.events import OrderAnomaly
 from framework.model.identity import EXTERNAL_RUN
 from framework.model.orders import Fill, FillCorrected, Order, RequestState
+from framework.model.records import Record
 from framework.model.reports import FillCorrection, OrderFact, OrderFilled
 from framework.orders.executions import Execution
 from framework.orders.order_state import OrderState
@@ -42,7 +43,7 @@ class FactApplication:
         clock: Clock,
         emit: Callable[[object], None],
         wants: Callable[[type, str], bool],
-        record: Callable[[object], None],
+        record: Callable[[Record], None],
     ) -> None:
         self.on_change: Callable[[str, str], None] | None = None
         self._registry = registry

@@ -9,8 +9,10 @@ Status, the first line that holds:
     filled >= quantity                              FILLED
     an end that holds                               CANCELLED, EXPIRED, REJECTED
     filled > 0                                      PARTIALLY_FILLED
+    kept by the core and not released               HELD
     triggered                                       TRIGGERED
-    accepted, replaced, or a fill (since busted)    ACCEPTED
+    accepted, replaced by the venue, or a fill
+    (since busted)                                  ACCEPTED
     otherwise                                       INITIALISED, DENIED, HELD, SUBMITTED: its origin
 
 An end holds unless it is a rejection that we only inferred (evidence other than "venue") of an
@@ -42,6 +44,7 @@ from framework.orders.executions import Execution
 
 # Enum members as module constants: a look-up on the class costs more than the comparison.
 DENIED = OrderStatus.DENIED
+HELD = OrderStatus.HELD
 SUBMITTED = OrderStatus.SUBMITTED
 ACCEPTED = OrderStatus.ACCEPTED
 TRIGGERED = OrderStatus.TRIGGERED
@@ -79,6 +82,7 @@ class OrderFacts(msgspec.Struct, eq=False, gc=False):
     is_closed: bool = False
     is_accepted: bool = False
     is_triggered: bool = False
+    is_replaced_by_venue: bool = False
     filled: Decimal = ZERO
     notional: Decimal = ZERO
     average_price: Decimal | None = None
@@ -125,6 +129,19 @@ class OrderFacts(msgspec.Struct, eq=False, gc=False):
         self.is_plain = False
         self.submit_request = self.submit_state = NONE
         self.refusal = reason
+        self.refresh()
+
+    def hold(self) -> None:
+        """Record that the core keeps the order: nothing has been asked of a venue yet."""
+        self.origin = self.status = HELD
+        self.is_plain = False
+        self.submit_request = self.submit_state = NONE
+
+    def release(self) -> None:
+        """Record that an order the core kept was decided to be sent."""
+        self.origin = SUBMITTED
+        self.submit_request = WAITING
+        self.has_requests = True
         self.refresh()
 
     def request_cancel(self) -> None:
@@ -237,7 +254,12 @@ def status_of(facts: OrderFacts) -> OrderStatus:
     if end is not None and (
         end.kind is not END_REJECTED
         or end.evidence == BY_VENUE
-        or not (facts.executions or facts.is_triggered or facts.is_accepted or facts.replaced)
+        or not (
+            facts.executions
+            or facts.is_triggered
+            or facts.is_accepted
+            or facts.is_replaced_by_venue
+        )
     ):
         kind = end.kind
         if kind is END_CANCELLED:
@@ -245,9 +267,11 @@ def status_of(facts: OrderFacts) -> OrderStatus:
         return EXPIRED if kind is END_EXPIRED else REJECTED
     if has_fills:
         return PARTIALLY_FILLED
+    if facts.origin is HELD:
+        return HELD
     if facts.is_triggered:
         return TRIGGERED
-    if facts.is_accepted or facts.replaced is not None or facts.executions:
+    if facts.is_accepted or facts.is_replaced_by_venue or facts.executions:
         return ACCEPTED
     return facts.origin
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from framework.interfaces import Clock
 from framework.model.commands import CancelOrder, ModifyOrder, VenueCommand
 from framework.model.orders import Order, OrderStatus, RequestState
+from framework.model.records import Record
 from framework.model.reports import EndKind, OrderEnded
 from framework.orders.admission import Admission
 from framework.orders.application import FactApplication
@@ -33,7 +34,7 @@ class Requests:
         emit: Callable[[object], None],
         wants: Callable[[type, str], bool],
         send: Callable[[VenueCommand], None],
-        record: Callable[[object], None],
+        record: Callable[[Record], None],
     ) -> None:
         self._registry = registry
         self._admission = admission

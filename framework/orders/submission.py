@@ -18,6 +18,7 @@ from framework.model.decimals import ZERO, absolute
 from framework.model.identity import OrderIds
 from framework.model.instrument import Instrument
 from framework.model.orders import NO_BUCKET, Order, OrderIntent, RequestState, Side
+from framework.model.records import Record
 from framework.orders.admission import Admission
 from framework.orders.application import FactApplication
 from framework.orders.closing import Closing
@@ -67,7 +68,7 @@ class OrderDesk:
         emit: Callable[[object], None],
         wants: Callable[[type, str], bool],
         send: Callable[[VenueCommand], None],
-        record: Callable[[object], None],
+        record: Callable[[Record], None],
         account_of: Callable[[str], str],
     ) -> None:
         self.registry = registry

@@ -7,59 +7,14 @@ which owns what nobody here ordered.
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from enum import Enum
 
 import msgspec
 
 from framework.errors import OrderError
 from framework.model.identity import EXTERNAL_RUN
-
-
-class Execution(Enum):
-    """How really a run's orders are executed."""
-
-    SIMULATED = "simulated"
-    DRY_RUN = "dry_run"
-    LIVE = "live"
-
+from framework.model.runs import Execution, Protection, Run, RunState
 
 REALITY = {Execution.SIMULATED: 0, Execution.DRY_RUN: 1, Execution.LIVE: 2}
-
-
-class RunState(Enum):
-    """Whether a run may trade: a paused one may still reduce, a closed one is over."""
-
-    ACTIVE = "active"
-    PAUSED = "paused"
-    CLOSED = "closed"
-
-
-class Protection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Rules that guard a run's positions; kept with the run; nothing acts on them yet.
-
-    `max_position_loss` and `max_run_loss` are in the account's currency, None: no such rule.
-    """
-
-    max_position_loss: Decimal | None = None
-    max_run_loss: Decimal | None = None
-
-
-class Run(msgspec.Struct, frozen=True):
-    """One run as it stands; `session` counts its process starts, 0 before the first.
-
-    `allocation` caps the capital it may bind, in the account's currency.
-    """
-
-    id: str
-    account: str
-    execution: Execution
-    state: RunState = RunState.ACTIVE
-    session: int = 0
-    opened_ns: int = 0
-    reason: str = ""
-    metadata: tuple[tuple[str, str], ...] = ()
-    allocation: Decimal | None = None
-    protection: Protection = Protection()
 
 
 class Runs:

@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
+from framework.model.runs import Execution
 from framework.settings.modes import Mode, OrderRoute, contradiction, data_and_orders
 from framework.settings.places import config_error
 from framework.settings.secrets import is_reference
-from framework.settings.structs import Execution, Settings, StrategySettings, VenueSettings
+from framework.settings.structs import Settings, StrategySettings, VenueSettings
 
 CHANNELS = frozenset(
     {

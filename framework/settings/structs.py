@@ -15,6 +15,7 @@ from msgspec import Meta
 from framework.model.decimals import ONE, ZERO
 from framework.model.identity import instrument_id
 from framework.model.instrument import Instrument, InstrumentKind, PriceRange
+from framework.model.runs import Execution
 from framework.settings.modes import DataSource, Mode, OrderRoute
 
 Name = Annotated[
@@ -77,14 +78,6 @@ class StopPolicy(Enum):
     CANCEL_ENTRIES = "cancel_entries"
     CANCEL_ALL = "cancel_all"
     FLATTEN = "flatten"
-
-
-class Execution(Enum):
-    """How real a run's orders are; never more real than its account's venue."""
-
-    SIMULATED = "simulated"
-    DRY_RUN = "dry_run"
-    LIVE = "live"
 
 
 class QueueOverflow(Enum):

@@ -1,22 +1,29 @@
 """An order log in memory: for backtests, and wherever nothing has to survive the process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+from framework.model.records import Record, order_of
 
 
 class MemoryLog:
     """Keeps the newest `capacity` entries; each is durable (as far as memory goes) at once."""
 
-    def __init__(self, capacity: int | None = None) -> None:
+    def __init__(self, capacity: int | None = None, *, journal_id: str = "memory") -> None:
+        self.journal_id = journal_id
+        self.epoch = 1
+        self.on_durable: Callable[[], None] | None = None
         self.position = 0
+        self.failure = ""
         self._capacity = capacity
-        self._entries: list[object] = []
+        self._entries: list[Record] = []
+        self._snapshot: tuple[int, bytes] | None = None
 
     @property
     def durable_position(self) -> int:
         """The same as `position`."""
         return self.position
 
-    def append(self, entry: object) -> int:
+    def append(self, entry: Record) -> int:
         """Write `entry` behind the others and return its position."""
         self._entries.append(entry)
         self.position += 1
@@ -24,8 +31,26 @@ class MemoryLog:
             del self._entries[: -self._capacity]
         return self.position
 
-    def read(self, after: int = 0) -> Iterator[tuple[int, object]]:
+    def read(self, after: int = 0) -> Iterator[tuple[int, Record]]:
         """Yield (position, entry) of what follows `after` and is still kept, oldest first."""
         first = self.position - len(self._entries) + 1
         for position in range(max(after + 1, first), self.position + 1):
             yield position, self._entries[position - first]
+
+    def of_order(self, order_id: str) -> list[tuple[int, Record]]:
+        """Return every kept entry about one order, oldest first."""
+        return [(at, entry) for at, entry in self.read() if order_of(entry) == order_id]
+
+    def save_snapshot(self, position: int, state: bytes) -> None:
+        """Keep the core's state as of `position`."""
+        self._snapshot = (position, state)
+
+    def newest_snapshot(self) -> tuple[int, bytes] | None:
+        """Return the newest snapshot as (position, state)."""
+        return self._snapshot
+
+    async def flush(self) -> None:
+        """Return at once: everything is as durable as it gets."""
+
+    async def aclose(self) -> None:
+        """Release nothing: there is no lock."""

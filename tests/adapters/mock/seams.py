@@ -7,6 +7,7 @@ from typing import TypeVar
 from framework.interfaces import MarketView
 from framework.model.events import Event
 from framework.model.reports import OrderFact
+from framework.model.venue_state import VenueReport
 from tests.fakes import ManualClock
 
 T = TypeVar("T")
@@ -30,10 +31,10 @@ class HandContext:
         self.venue = venue
         self.clock = ManualClock(now_ns)
         self.market: MarketView = EmptyMarket()
-        self.published: list[Event | OrderFact] = []
+        self.published: list[Event | OrderFact | VenueReport] = []
         self._seed = seed
 
-    def publish(self, event: Event | OrderFact) -> None:
+    def publish(self, event: Event | OrderFact | VenueReport) -> None:
         self.published.append(event)
 
     def random_for(self, name: str) -> Random:

@@ -13,6 +13,7 @@ from framework.errors import UnknownInstrument, VenueError
 from framework.model.events import ConnectionChanged, ConnectionState, Event
 from framework.model.market_data import BookDelta, BookSnapshot, Candle, Quote, Trade
 from framework.model.reports import OrderFact
+from framework.model.venue_state import VenueReport
 from tests.adapters.mock.seams import HandContext
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +35,9 @@ async def turn_loop() -> None:
         await anyio.lowlevel.checkpoint()
 
 
-async def ran(feed: MockFeed, context: HandContext, *until_ns: int) -> list[Event | OrderFact]:
+async def ran(
+    feed: MockFeed, context: HandContext, *until_ns: int
+) -> list[Event | OrderFact | VenueReport]:
     """Run the feed while the clock moves to each time; return the market events."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(feed.run)

@@ -38,6 +38,7 @@ SCALARS: dict[object, Callable[[], SearchStrategy[object]]] = {
     int: lambda: st.integers(-(2**63), 2**63 - 1),
     float: lambda: st.floats(allow_nan=False, allow_infinity=False),
     str: lambda: st.text(max_size=12),
+    bytes: lambda: st.binary(max_size=12),
     Decimal: lambda: st.decimals(allow_nan=False, allow_infinity=False),
     type(None): st.none,
 }

@@ -10,10 +10,18 @@ from hypothesis import strategies as st
 from framework.model.commands import Command
 from framework.model.events import Event
 from framework.model.orders import OrderIntent, Side
+from framework.model.records import Record
 from framework.model.reports import OrderFact
+from framework.model.venue_state import VenueReport
 from tests.framework.model.model_values import STRUCTS, values_of_struct
 
-UNIONS: dict[str, Any] = {"Event": Event, "OrderFact": OrderFact, "Command": Command}
+UNIONS: dict[str, Any] = {
+    "Event": Event,
+    "OrderFact": OrderFact,
+    "Command": Command,
+    "VenueReport": VenueReport,
+    "Record": Record,
+}
 MEMBERS = [(name, member) for name, union in UNIONS.items() for member in get_args(union)]
 
 
@@ -45,15 +53,16 @@ def test_a_member_survives_as_part_of_its_union(union: str, member: type[msgspec
     survives()
 
 
-def test_events_order_facts_and_commands_have_distinct_tags() -> None:
-    tags = [member.__struct_config__.tag for _, member in MEMBERS]
+def test_all_that_is_published_sent_or_recorded_has_distinct_tags() -> None:
+    members = dict.fromkeys(member for _, member in MEMBERS)
+    tags = [member.__struct_config__.tag for member in members]
 
     assert None not in tags
     assert len(set(tags)) == len(tags)
 
 
 def test_the_log_may_decode_every_input_as_one_union() -> None:
-    anything: Any = Event | OrderFact | Command | OrderIntent
+    anything: Any = Event | OrderFact | Command | OrderIntent | VenueReport | Record
 
     intent = OrderIntent("cross", "1.2.3", "binance:BTCUSDT", Side.BUY)
 

@@ -5,7 +5,8 @@ from decimal import Decimal
 import pytest
 
 from framework.errors import OrderError
-from framework.portfolio.runs import Execution, Run, Runs, RunState
+from framework.model.runs import Execution, Run, RunState
+from framework.portfolio.runs import Runs
 
 
 @pytest.fixture

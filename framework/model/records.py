@@ -1,0 +1,158 @@
+"""Entries of the order log: what must survive a crash, in the order in which it was decided.
+
+Besides these, the log holds commands, DENIED orders, order facts, venue reports and bookings as
+they are. Reading the entries from the first (or from a snapshot) on gives the core's state back.
+"""
+
+from decimal import Decimal
+from enum import Enum
+
+import msgspec
+
+from framework.model.account import CashBooked, Settled
+from framework.model.commands import CancelOrder, ModifyOrder, SubmitOrder
+from framework.model.orders import NO_BUCKET, Bucket, Order, OrderIntent
+from framework.model.reports import OrderFact
+from framework.model.runs import Run
+from framework.model.venue_state import ExecutionReport, OrderNotFound, OrderReport, VenueState
+
+
+class HoldRole(Enum):
+    """Why the core keeps an order instead of sending it."""
+
+    ENTRY = "entry"  # a stop or trailing stop the venue lacks, or an order for later
+    STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
+    TRAIL = "trail"
+
+
+class HoldOrder(msgspec.Struct, frozen=True, gc=False, tag="hold_order"):
+    """The core keeps this order (HELD) until its condition is met; `parent` is its entry's id."""
+
+    order_id: str
+    account: str
+    intent: OrderIntent
+    quantity: Decimal
+    time_ns: int
+    role: HoldRole = HoldRole.ENTRY
+    parent: str = ""
+
+
+class OrderTrailed(msgspec.Struct, frozen=True, gc=False, tag="order_trailed"):
+    """A held trailing stop moved: the best price since its activation, and the stop from it."""
+
+    order_id: str
+    extreme: Decimal
+    stop_price: Decimal
+    time_ns: int
+
+
+class AdoptOrder(msgspec.Struct, frozen=True, gc=False, tag="adopt_order"):
+    """An order that nobody here sent is kept from now on, in the run of its intent."""
+
+    order_id: str
+    account: str
+    intent: OrderIntent
+    quantity: Decimal
+    time_ns: int
+    venue_order_ids: tuple[str, ...] = ()
+
+
+class PositionAssigned(msgspec.Struct, frozen=True, gc=False, tag="position_assigned"):
+    """A person moved a signed quantity at a price from one run of an account to another."""
+
+    account: str
+    instrument: str
+    from_run: str
+    to_run: str
+    quantity: Decimal
+    price: Decimal
+    time_ns: int
+    assignment_id: str
+    bucket: Bucket = NO_BUCKET
+
+
+class GateSet(msgspec.Struct, frozen=True, gc=False, tag="gate_set"):
+    """The gate's state was changed: `active`, `reducing` or `halted`; it holds over restarts."""
+
+    state: str
+    reason: str
+    by: str
+    time_ns: int
+
+
+class StrategyState(msgspec.Struct, frozen=True, gc=False, tag="strategy_state"):
+    """What a strategy asked to keep, and the position up to which it has seen the log."""
+
+    run: str
+    session: int
+    cursor: int
+    state: bytes
+    time_ns: int
+
+
+class AlertRaised(msgspec.Struct, frozen=True, gc=False, tag="alert_raised"):
+    """Something a person should know; `count` is how often it was raised under this key."""
+
+    name: str
+    level: str
+    message: str
+    time_ns: int
+    key: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+    count: int = 1
+
+
+class JournalOpened(msgspec.Struct, frozen=True, gc=False, tag="journal_opened"):
+    """A process start: who wrote what follows (R-67), and what a replay needs to be equal."""
+
+    journal_id: str
+    epoch: int
+    time_ns: int
+    build: str = ""
+    mode: str = ""
+    accounts: tuple[str, ...] = ()
+    config_hash: str = ""
+    code_hash: str = ""
+    seed: int = 0
+    python: str = ""
+    hash_seed: str = ""
+
+
+class StepFailed(msgspec.Struct, frozen=True, gc=False, tag="step_failed"):
+    """A step of the core failed, a bug of ours: the engine halted on this event."""
+
+    event: str
+    error: str
+    time_ns: int
+
+
+Record = (
+    SubmitOrder
+    | ModifyOrder
+    | CancelOrder
+    | Order
+    | OrderFact
+    | CashBooked
+    | Settled
+    | HoldOrder
+    | OrderTrailed
+    | AdoptOrder
+    | PositionAssigned
+    | Run
+    | GateSet
+    | StrategyState
+    | AlertRaised
+    | JournalOpened
+    | StepFailed
+    | OrderReport
+    | ExecutionReport
+    | OrderNotFound
+    | VenueState
+)
+"""One entry of the order log."""
+
+
+def order_of(record: Record) -> str:
+    """Return the id of the order a record is about, "" for any other record."""
+    return getattr(record, "order_id", "")
