@@ -13,17 +13,19 @@ from framework.bus.overflow import ChannelRule
 from framework.bus.routes import Route
 from framework.engine.books import Books
 from framework.engine.market_state import MarketState
-from framework.engine.outputs import Outputs
+from framework.engine.market_watch import MarketWatch
+from framework.engine.outputs import TOO_LATE, Outputs
 from framework.errors import UnknownInstrument
 from framework.interfaces import Broker, Clock, OrderLog
 from framework.model.account import CashBooked, Settled
-from framework.model.commands import VenueCommand
+from framework.model.commands import CancelOrder, SubmitOrder, VenueCommand
 from framework.model.identity import OrderIds
 from framework.model.instrument import Instrument, InstrumentChanged
 from framework.model.market_data import BookDelta, BookSnapshot
 from framework.model.orders import Fill, Order
 from framework.model.records import Record
 from framework.model.reports import (
+    EndKind,
     FillCorrection,
     OrderAccepted,
     OrderEnded,
@@ -31,6 +33,7 @@ from framework.model.reports import (
     OrderReplaced,
     OrderTriggered,
     RequestInDoubt,
+    RequestKind,
     RequestRefused,
 )
 from framework.orders.registry import OrderRegistry
@@ -74,6 +77,7 @@ class Engine:
         self.bus = Bus(clock, rules=rules, after_handler=self.outputs.release)
         self.books = Books(self.bus, self.instruments, clock)
         self.market = MarketState(self.bus, self.books.by_instrument)
+        self.market_watch = MarketWatch(self.bus)
         self.ledger = Ledger(self.instrument)
         self.registry = OrderRegistry()
         self.gate = Gate(checks)
@@ -95,6 +99,8 @@ class Engine:
         )
         self.desk.on_change = self._changed
         self.outputs.mark_sent = self.desk.mark_sent
+        self.outputs.refuse = self._refuse
+        self.outputs.doubt = self._doubt
         self._routes: dict[tuple[type, str], Route] = {}  # of private events; they stay
         self._waiting: dict[str, list[tuple[Condition, asyncio.Future[Order]]]] = {}
         self._release_handle: asyncio.Handle | None = None
@@ -169,6 +175,20 @@ class Engine:
         if self.bus.running is None and self._release_handle is None and not self.bus.is_pumped:
             self._release_handle = asyncio.get_running_loop().call_soon(self._release)
 
+    def _refuse(self, command: VenueCommand, reason: str) -> None:
+        """End a command that never left: an order with it, a request about one alone."""
+        now_ns = self.clock.now_ns
+        if isinstance(command, SubmitOrder):
+            kind = EndKind.EXPIRED if reason.startswith(TOO_LATE) else EndKind.REJECTED
+            self.bus.publish(OrderEnded(command.order_id, kind, now_ns, reason, "core"))
+        else:
+            self.bus.publish(RequestRefused(command.order_id, kind_of(command), reason, now_ns))
+
+    def _doubt(self, command: VenueCommand, reason: str) -> None:
+        self.bus.publish(
+            RequestInDoubt(command.order_id, kind_of(command), reason, self.clock.now_ns)
+        )
+
     def _release(self) -> None:
         self._release_handle = None
         self.outputs.release()
@@ -188,6 +208,13 @@ class Engine:
         for condition, future in self._waiting.get(order.order_id, ()):
             if not future.done() and condition(order):
                 future.set_result(order)
+
+
+def kind_of(command: VenueCommand) -> RequestKind:
+    """Return what a command asks for."""
+    if isinstance(command, SubmitOrder):
+        return RequestKind.SUBMIT
+    return RequestKind.CANCEL if isinstance(command, CancelOrder) else RequestKind.MODIFY
 
 
 def _time_out(future: "asyncio.Future[Order]", order_id: str) -> None:

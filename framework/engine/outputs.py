@@ -3,20 +3,35 @@
 from collections import deque
 from collections.abc import Callable, Mapping
 
+import structlog
+
+from framework.errors import InvariantBroken
 from framework.interfaces import Broker, OrderLog
-from framework.model.commands import VenueCommand
+from framework.model.commands import SubmitOrder, VenueCommand
+from framework.orders.submission import SEND_BY_NS
+
+TOO_LATE = "too late"
+log = structlog.get_logger("outputs")
 
 
 class Outputs:
     """Commands to brokers in order, each with the log position that it depends on (law 2).
 
-    `mark_sent` hears of each command right before it is handed over.
+    Attributes:
+        mark_sent: hears of each command right before it is handed over.
+        refusal: why a command must not leave after all (too late, kill switch), or None; None
+            where nothing can come between a decision and its sending.
+        refuse: ends a command that must not leave.
+        doubt: hears of a command whose broker raised: whether it left is unknown.
     """
 
     def __init__(self, log: OrderLog, brokers: Mapping[str, Broker]) -> None:
         self.pending: deque[tuple[int, VenueCommand]] = deque()
         self.sent_count = 0
         self.mark_sent: Callable[[VenueCommand], None] = _nothing
+        self.refusal: Callable[[VenueCommand], str | None] | None = None
+        self.refuse: Callable[[VenueCommand, str], None] = _drop
+        self.doubt: Callable[[VenueCommand, str], None] = _drop
         self._log = log
         self._brokers = brokers
 
@@ -25,14 +40,64 @@ class Outputs:
         self.pending.append((self._log.position, command))
 
     def release(self) -> None:
-        """Hand over, in order, every command whose cause is durable."""
-        pending = self.pending
-        while pending and pending[0][0] <= self._log.durable_position:
-            command = pending.popleft()[1]
-            self.sent_count += 1
-            self.mark_sent(command)
+        """Hand over, in order, every command whose cause is durable.
+
+        Once the log has failed nothing becomes durable any more: then only what reduces risk
+        leaves, and everything else is refused (R-06).
+        """
+        pending, log = self.pending, self._log
+        while pending:
+            if pending[0][0] > log.durable_position:
+                if not log.failure:
+                    return
+                self._pass_without_log(pending.popleft()[1], log.failure)
+            else:
+                self._pass(pending.popleft()[1])
+
+    def _pass(self, command: VenueCommand) -> None:
+        refusal = None if self.refusal is None else self.refusal(command)
+        if refusal is not None:
+            self.refuse(command, refusal)
+            return
+        self.sent_count += 1
+        self.mark_sent(command)
+        try:
             self._brokers[command.account].send(command)
+        except InvariantBroken:  # a simulated venue answers within the call: the engine has halted
+            raise
+        except Exception as error:
+            log.error("broker_failed", order=command.order_id, error=repr(error))
+            self.doubt(command, f"the broker raised {error!r}")
+
+    def _pass_without_log(self, command: VenueCommand, failure: str) -> None:
+        if reduces_risk(command):
+            log.critical("sent_without_journal", command=repr(command), failure=failure)
+            self._pass(command)
+        else:
+            self.refuse(command, f"the journal cannot be written: {failure}")
+
+
+def lateness(command: VenueCommand, now_ns: int) -> str | None:
+    """Return why an order is too late to be sent, or None (R-30); requests never are."""
+    if not isinstance(command, SubmitOrder):
+        return None
+    intent = command.intent
+    due_ns = intent.send_by_ns or (intent.cause_ns or command.time_ns) + SEND_BY_NS
+    if now_ns <= due_ns:
+        return None
+    return f"{TOO_LATE}: it was to be sent {(now_ns - due_ns) / 1e9:.1f} s ago"
+
+
+def reduces_risk(command: VenueCommand) -> bool:
+    """Tell whether a command may leave in an emergency: a cancel, or an exit."""
+    if isinstance(command, SubmitOrder):
+        return command.intent.reduce_only
+    return not hasattr(command, "revision")
 
 
 def _nothing(command: VenueCommand) -> None:
     """Note nothing."""
+
+
+def _drop(command: VenueCommand, reason: str) -> None:
+    raise InvariantBroken(f"nobody takes back {command!r}: {reason}")

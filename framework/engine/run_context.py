@@ -7,6 +7,7 @@ from random import Random
 from typing import Any, TypeVar
 
 import structlog
+from msgspec.structs import asdict, replace
 
 from framework.bus.subscriber import Interest, Subscriber
 from framework.engine.engine import Engine
@@ -14,7 +15,6 @@ from framework.engine.warm_up import WarmUp
 from framework.errors import OffGrid, OrderError, StrategyError
 from framework.interfaces import BookView, MarketFeed, TimerHandle
 from framework.model.account import Account
-from framework.model.decimals import ZERO
 from framework.model.events import Timer
 from framework.model.identity import venue_of
 from framework.model.instrument import Instrument, InstrumentChanged, Number
@@ -30,8 +30,9 @@ from framework.model.market_data import (
     Ticker,
     Trade,
 )
-from framework.model.orders import Order, OrderIntent, OrderType, Side, TimeInForce
+from framework.model.orders import BasketIntent, Order, OrderIntent, OrderType, Side, TimeInForce
 from framework.portfolio.exposure import PositionView
+from framework.strategy.wishes import PLAIN, Leg, Wishes, terms_of
 
 T = TypeVar("T")
 
@@ -67,6 +68,7 @@ class RunContext:
         self.random = random
         self.subscriber: Subscriber | None = None  # set by the runtime
         self.warm_up = WarmUp(self.history, engine.bus.publish)
+        self.desk = engine.desk  # what commands go to; a recorder puts itself in between
         self._engine = engine
         self._account = account
         self._feeds = feeds
@@ -75,6 +77,7 @@ class RunContext:
         self._command_count = 0
         self._item = (-1, -1)  # what `_item_ns` was read for
         self._item_ns = 0
+        self._is_resumed = False  # this is not the first item of the event
         self._views: dict[str, PositionView] = {}
         self._timers: dict[str, TimerHandle] = {}
         self._watched: list[tuple[str, str, str]] = []
@@ -88,9 +91,19 @@ class RunContext:
         """Market time, fixed while one item is handled: an event, or what follows an await."""
         item = (self._handled(), self._engine.bus.ticket)
         if item != self._item:
+            self._is_resumed = item[0] == self._item[0]
             self._item = item
             self._item_ns = self._engine.clock.now_ns
         return self._item_ns
+
+    @property
+    def cause_ns(self) -> int:
+        """When what is being handled was known: the event's receipt, or when an await ended."""
+        now_ns = self.now_ns
+        if self._is_resumed or self.subscriber is None or self._engine.bus.is_pumped:
+            return now_ns  # a driver of recorded data hands over each event in its time
+        received_ns: int = getattr(self.subscriber.event, "received_ns", now_ns)
+        return min(received_ns or now_ns, now_ns)
 
     @property
     def is_warming_up(self) -> bool:
@@ -158,7 +171,7 @@ class RunContext:
         self,
         instrument: str,
         side: Side,
-        quantity: Number,
+        quantity: Number | None,
         *,
         type: OrderType,
         price: Number | None = None,
@@ -169,17 +182,19 @@ class RunContext:
         reduce_only: bool = False,
         key: str | None = None,
         tags: Sequence[str] = (),
+        wishes: Wishes | None = None,
     ) -> str:
         """Run gate and registry at once; a refusal is a DENIED order with its reason."""
         sequence = self._handled()
-        if sequence != self._sequence:
-            self._sequence, self._command_count = sequence, 0
-        self._command_count += 1
         refusal = self.refusal
-        exact_quantity, exact_price, exact_stop = ZERO, None, None
+        exact_quantity, exact_price, exact_stop = None, None, None
+        terms = PLAIN
         try:
             definition = self._engine.instrument(instrument)
-            exact_quantity = _exact(quantity, definition.quantity)
+            if quantity is not None:
+                exact_quantity = _exact(quantity, definition.quantity)
+            if wishes:
+                terms = terms_of(definition, self.now_ns, **wishes)
             if price is not None:
                 exact_price = _exact(price, definition.price)
             if stop_price is not None:
@@ -188,7 +203,7 @@ class RunContext:
             refusal = error.reason
         intent = OrderIntent(
             run=self.run,
-            key=key or f"{self.session}.{sequence}.{self._command_count}",
+            key=key or self._next_key(),
             instrument=instrument,
             side=side,
             quantity=exact_quantity,
@@ -201,16 +216,63 @@ class RunContext:
             reduce_only=reduce_only,
             tags=tuple(tags),
             cause_sequence=sequence,
-            cause_ns=self.now_ns,
+            cause_ns=self.cause_ns,
         )
-        desk = self._engine.desk
+        if terms is not PLAIN:
+            intent = replace(intent, **asdict(terms))
+        desk = self.desk
         state = desk.deny(intent, refusal) if refusal else desk.submit(intent)
         return state.order_id
+
+    def submit_basket(
+        self, legs: Sequence[Leg], *, key: str | None = None, all_or_none: bool = True
+    ) -> list[str]:
+        """Submit several legs under one key; a refusal is a DENIED order with its reason.
+
+        Raises:
+            OrderError: a leg's number is off its instrument's grid, or there is no leg.
+        """
+        basket = BasketIntent(
+            self.run, key or self._next_key(), tuple(map(self._leg, legs)), all_or_none
+        )
+        desk, refusal = self.desk, self.refusal
+        return [order.order_id for order in desk.submit_basket(basket, refusal)]
+
+    def _leg(self, leg: Leg) -> OrderIntent:
+        definition = self._engine.instrument(leg.instrument)
+        if leg.stop_price is None:
+            order_type = OrderType.MARKET if leg.price is None else OrderType.LIMIT
+        else:
+            order_type = OrderType.STOP if leg.price is None else OrderType.STOP_LIMIT
+        return OrderIntent(
+            run=self.run,
+            key="",
+            instrument=leg.instrument,
+            side=leg.side,
+            quantity=definition.quantity(leg.quantity),
+            type=order_type,
+            price=None if leg.price is None else definition.price(leg.price),
+            stop_price=None if leg.stop_price is None else definition.price(leg.stop_price),
+            time_in_force=leg.time_in_force,
+            post_only=leg.post_only,
+            reduce_only=leg.reduce_only,
+            tags=leg.tags,
+            cause_sequence=self._handled(),
+            cause_ns=self.cause_ns,
+        )
+
+    def _next_key(self) -> str:
+        """Return a key that is equal on replay and never used again."""
+        sequence = self._handled()
+        if sequence != self._sequence:
+            self._sequence, self._command_count = sequence, 0
+        self._command_count += 1
+        return f"{self.session}.{sequence}.{self._command_count}"
 
     def cancel(self, order_id: str) -> str | None:
         """Ask for one of this run's orders to be taken back; return why it cannot be, or None."""
         self._own(order_id)
-        return self._engine.desk.cancel(order_id)
+        return self.desk.cancel(order_id)
 
     def modify(
         self,
@@ -230,7 +292,7 @@ class RunContext:
         if refusal:
             return refusal
         try:
-            return self._engine.desk.modify(
+            return self.desk.modify(
                 order_id,
                 quantity=None if quantity is None else definition.quantity(quantity),
                 price=None if price is None else definition.price(price),
@@ -247,7 +309,7 @@ class RunContext:
 
     def cancel_all(self, instrument: str | None = None) -> None:
         """Cancel this run's working orders."""
-        self._engine.desk.cancel_all(self.run, instrument)
+        self.desk.cancel_all(self.run, instrument)
 
     def close(self, instrument: str) -> str | None:
         """Cancel entries and send one reducing order; the same one while it works.
@@ -257,7 +319,7 @@ class RunContext:
         if self.is_warming_up:
             log.warning("close_while_warming_up", run=self.run, instrument=instrument)
             return None
-        state = self._engine.desk.close(self.run, instrument)
+        state = self.desk.close(self.run, instrument)
         return None if state is None else state.order_id
 
     def flatten(self) -> None:
@@ -265,7 +327,7 @@ class RunContext:
         if self.is_warming_up:
             log.warning("flatten_while_warming_up", run=self.run)
             return
-        self._engine.desk.flatten(self.run)
+        self.desk.flatten(self.run)
 
     def order(self, order_id: str) -> Order | None:
         """Return one of this run's orders, or None once it has left memory."""

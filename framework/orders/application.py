@@ -9,7 +9,13 @@ from framework.model.events import OrderAnomaly
 from framework.model.identity import EXTERNAL_RUN
 from framework.model.orders import Fill, FillCorrected, Order, RequestState
 from framework.model.records import Record
-from framework.model.reports import FillCorrection, OrderFact, OrderFilled
+from framework.model.reports import (
+    FillCorrection,
+    OrderAccepted,
+    OrderFact,
+    OrderFilled,
+    OrderReplaced,
+)
 from framework.orders.executions import Execution
 from framework.orders.order_state import OrderState
 from framework.orders.registry import OrderRegistry
@@ -22,6 +28,10 @@ SENT = RequestState.SENT
 
 BOOKINGS = (CashBooked, Settled)
 EXECUTIONS = (OrderFilled, FillCorrection)
+NAMING = (OrderAccepted, OrderReplaced)  # facts that may bring the venue's own id of the order
+
+AfterChange = Callable[[OrderState, OrderFact | None], None]
+"""Hears of an order and the fact that changed it; None: the order was added, or asked about."""
 
 DeskInput = OrderFact | CashBooked | Settled
 """What `apply` takes: facts about orders, cash that moved by itself, an instrument's end."""
@@ -33,6 +43,8 @@ class FactApplication:
     Attributes:
         on_change: called with (run, instrument) when a run's position or open orders of that
             instrument changed; None: nobody asks.
+        after_change: called with (order, fact) once a fact that was news is in registry, ledger
+            and events; what these decide belongs to the same commit.
     """
 
     def __init__(
@@ -46,6 +58,7 @@ class FactApplication:
         record: Callable[[Record], None],
     ) -> None:
         self.on_change: Callable[[str, str], None] | None = None
+        self.after_change: list[AfterChange] = []
         self._registry = registry
         self._orders = registry.orders
         self._ledger = ledger
@@ -110,7 +123,7 @@ class FactApplication:
         return order.holding
 
     def tell_change(self, order: OrderState) -> None:
-        """Tell whoever asks that the order's position or open orders changed."""
+        """Tell whoever asks that the position or open orders of its run changed."""
         if self.on_change is not None:
             self.on_change(order.intent.run, order.intent.instrument)
 
@@ -124,6 +137,8 @@ class FactApplication:
         facts = order.facts
         was_closed = facts.is_closed
         if facts.apply(fact):
+            if isinstance(fact, NAMING) and fact.venue_order_id:
+                self._registry.name(order, fact.venue_order_id)
             has_changed = facts.is_closed is not was_closed
             if order.pending is not None or facts.replaced is not None:
                 if facts.modify_state is NONE:
@@ -135,6 +150,8 @@ class FactApplication:
                 self._emit(order.event())
             if has_changed:
                 self.tell_change(order)
+            for hear in self.after_change:
+                hear(order, fact)
         if facts.anomalies is not None:
             self._tell_anomalies(order, fact.time_ns)
 
@@ -169,6 +186,8 @@ class FactApplication:
                 emit(self._ledger.account_event(holding.account, time_ns, order.reserved_cash))
             if self.on_change is not None:
                 self.on_change(run, order.intent.instrument)
+            for hear in self.after_change:
+                hear(order, fact)
         if facts.anomalies is not None:
             self._tell_anomalies(order, fact.time_ns)
 

@@ -8,10 +8,13 @@ from framework.model.commands import ModifyOrder
 from framework.model.decimals import ZERO, absolute, subtract
 from framework.model.instrument import Instrument
 from framework.model.orders import Fill, FillCorrected, Order, OrderIntent, OrderStatus
+from framework.model.records import HoldRole
 from framework.model.reports import FillCorrection, OrderFilled
 from framework.orders.executions import Execution
 from framework.orders.lifecycle import OrderFacts
 from framework.portfolio.holding import Holding
+
+HELD = OrderStatus.HELD
 
 
 class WorkingOrders:
@@ -39,7 +42,8 @@ class OrderState(msgspec.Struct, eq=False):
     `open_quantity` and `reserved` are its share of the sums in `working`. `valuation` is the price
     it was valued at when it was sent, None where none was known: it then reserves no cash.
     `pending` is a modify request without an answer; until then the larger of both counts.
-    `holding` is the position its fills go to, known from the moment it is sent;
+    `holding` is the position its fills go to, known from the moment it is sent; `role` says why
+    the core keeps or kept it, `extreme` is the best price a trailing stop has followed;
     `reserved_cash` is what the whole account reserves: buys add to it where a trade moves its
     full value (`is_paid_in_full`).
     """
@@ -61,6 +65,9 @@ class OrderState(msgspec.Struct, eq=False):
     pending: ModifyOrder | None = None
     parent: str = ""
     holding: Holding | None = None
+    role: HoldRole | None = None
+    extreme: Decimal | None = None
+    is_released: bool = False
 
     @property
     def run(self) -> str:
@@ -172,8 +179,8 @@ class OrderState(msgspec.Struct, eq=False):
 def at_stake(order: OrderState) -> tuple[Decimal, Decimal]:
     """Return what an order may still fill, and what that is worth at the worst known price."""
     facts = order.facts
-    if facts.is_closed:
-        return ZERO, ZERO
+    if facts.is_closed or (facts.origin is HELD and order.parent):
+        return ZERO, ZERO  # an exit that the core keeps can only shrink what is held
     quantity, price = facts.quantity, order.valuation
     pending = order.pending
     if pending is not None or facts.replaced is not None:

@@ -64,6 +64,7 @@ class OrderRegistry:
         self._external_count = 0
         self.orders: dict[str, OrderState] = {}
         self._by_key: dict[tuple[str, str], OrderState] = {}
+        self._by_venue_id: dict[tuple[str, str], OrderState] = {}
         self._working: dict[tuple[str, str], WorkingOrders] = {}
         self._reserved_cash: dict[str, dict[str, Decimal]] = {}
 
@@ -82,6 +83,14 @@ class OrderRegistry:
     def by_key(self, run: str, key: str) -> OrderState | None:
         """Return the order in memory that a run asked for under this key."""
         return self._by_key.get((run, key))
+
+    def by_venue_id(self, account: str, venue_order_id: str) -> OrderState | None:
+        """Return the order in memory that the venue calls so."""
+        return self._by_venue_id.get((account, venue_order_id))
+
+    def name(self, order: OrderState, venue_order_id: str) -> None:
+        """Keep what the venue calls an order; the first to have an id keeps it."""
+        self._by_venue_id.setdefault((order.account, venue_order_id), order)
 
     def answer(self, intent: OrderIntent) -> OrderState | None:
         """Return the order that this intent has been given already, if any (R-29).
@@ -224,6 +233,8 @@ class OrderRegistry:
             return False
         del self.orders[order_id]
         del self._by_key[order.intent.run, order.intent.key]
+        for venue_order_id in order.facts.venue_order_ids:
+            self._by_venue_id.pop((order.account, venue_order_id), None)
         return True
 
     def _recall(self, closed: Order, intent: OrderIntent) -> OrderState:

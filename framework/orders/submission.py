@@ -6,7 +6,7 @@ own. `record` gets, before anything is sent: `SubmitOrder` (with the intent in i
 `CancelOrder`, the DENIED `Order` of a refused intent, and every fact that came in.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -18,10 +18,12 @@ from framework.model.decimals import ZERO, absolute
 from framework.model.identity import OrderIds
 from framework.model.instrument import Instrument
 from framework.model.orders import NO_BUCKET, Order, OrderIntent, RequestState, Side
-from framework.model.records import Record
+from framework.model.records import HoldOrder, HoldRole, Record
 from framework.orders.admission import Admission
 from framework.orders.application import FactApplication
+from framework.orders.baskets import Baskets
 from framework.orders.closing import Closing
+from framework.orders.held import HeldOrders
 from framework.orders.lifecycle import OrderFacts
 from framework.orders.order_state import OrderState, WorkingOrders
 from framework.orders.registry import OrderRegistry
@@ -31,6 +33,7 @@ from framework.portfolio.holding import Holding, is_paid_in_full
 from framework.portfolio.ledger import Ledger
 from framework.risk.gate import Gate, Refused
 
+SEND_BY_NS = 5_000_000_000  # after the event that caused an intent it is too late to send it (R-30)
 BUY = Side.BUY
 NONE = RequestState.NONE
 
@@ -53,6 +56,11 @@ class OrderDesk:
         apply, mark_sent: what came in and what went out, see `FactApplication`.
         cancel, modify: requests about one order, see `Requests`.
         cancel_all, cancel_entries, close, flatten: the way out of a run, see `Closing`.
+        release, change_held, trail, end_held: what the core does with orders it keeps, see
+            `HeldOrders`.
+        submit_basket: several legs under one key, see `Baskets`.
+        after_change: who decides on from an order that changed, see `FactApplication`.
+        needs_holding: tells whether the core has to keep an intent for its account's venue.
     """
 
     def __init__(
@@ -74,6 +82,7 @@ class OrderDesk:
         self.registry = registry
         self.gate = gate
         self.ledger = ledger
+        self.needs_holding: Callable[[OrderIntent, str], bool] | None = None
         self._ids = ids
         self._instrument = instrument
         self._clock = clock
@@ -106,11 +115,26 @@ class OrderDesk:
         )
         self._admission = admission
         self._application = application
+        held = HeldOrders(
+            registry=registry,
+            admission=admission,
+            application=application,
+            clock=clock,
+            emit=emit,
+            wants=wants,
+            record=record,
+            dispatch=self._dispatch,
+            shrinks_account=self._shrinks_account,
+        )
         # Bound here instead of passed on by methods: a call costs 0.1 µs, and every fact comes by.
         self.apply, self.mark_sent = application.apply, application.mark_sent
         self.cancel, self.modify = requests.cancel, requests.modify
         self.cancel_all, self.cancel_entries = closing.cancel_all, closing.cancel_entries
         self.close, self.flatten = closing.close, closing.flatten
+        self.release, self.end_held = held.release, held.end
+        self.change_held, self.trail = held.change, held.trail
+        self.submit_basket = Baskets(registry, self).submit
+        self.after_change = application.after_change
 
     @property
     def on_change(self) -> Callable[[str, str], None] | None:
@@ -122,7 +146,7 @@ class OrderDesk:
         self._application.on_change = call
 
     def submit(self, intent: OrderIntent, *, is_closing: bool = False) -> OrderState:
-        """Ask for an order; the answer is its state: SUBMITTED, or DENIED with the reason.
+        """Ask for an order; the answer is its state: SUBMITTED, HELD, or DENIED with the reason.
 
         The same key with the same content returns the order it was given the first time.
         `is_closing` marks an order of `close`, which no rate limit holds back.
@@ -133,6 +157,16 @@ class OrderDesk:
         known = self.registry.answer(intent)
         if known is not None:
             return known
+        order = self.admit(intent, is_closing=is_closing)
+        if not order.facts.is_closed:
+            self.launch([order])
+        return order
+
+    def admit(self, intent: OrderIntent, *, is_closing: bool = False) -> OrderState:
+        """Put a new intent before the gate; an approved one is reserved, but not written down yet.
+
+        To be followed by `launch` or `withdraw` before anything else happens.
+        """
         run, side = intent.run, intent.side
         now_ns = self._clock.now_ns
         order_id = self._ids.order_id(run, intent.key)
@@ -147,6 +181,10 @@ class OrderDesk:
         holding, working = line.holding, line.working
         if intent.bucket is not NO_BUCKET:
             holding = self.ledger.holding(line.account, run, instrument, intent.bucket)
+        if intent.cause_ns and now_ns - intent.cause_ns > SEND_BY_NS and intent.send_by_ns is None:
+            age_s = (now_ns - intent.cause_ns) / 1e9
+            reason = f"stale_decision: what caused it happened {age_s:.1f} s ago"
+            return self._deny(order_id, intent, instrument, reason, now_ns)
         price = self._admission.price_of(intent.instrument, intent.price, intent.stop_price)
         quantity = intent.quantity
         notional = self.gate.approve_plain(
@@ -181,17 +219,96 @@ class OrderDesk:
             price,
             holding=holding,
         )
+        if self.needs_holding is not None and self.needs_holding(intent, line.account):
+            order.facts.hold()
+            order.role = HoldRole.ENTRY
         self.registry.add(order, notional)
+        return order
+
+    def launch(self, orders: Sequence[OrderState]) -> None:
+        """Write down admitted orders, all before the first is told of or sent."""
+        commands = [self._command(order) for order in orders]
+        for command in commands:
+            self._record(command)
+        for order, command in zip(orders, commands, strict=True):
+            if isinstance(command, HoldOrder):
+                self._tell(order)
+            else:
+                self._dispatch(order, command)
+
+    def withdraw(self, order: OrderState, reason: str) -> None:
+        """Give back what an admitted order reserved: it is DENIED after all."""
+        order.facts.deny(reason)
+        self.registry.track(order)
+        self._tell_denied(order)
+
+    def hold(
+        self,
+        intent: OrderIntent,
+        *,
+        role: HoldRole,
+        parent: str,
+        quantity: Decimal | None = None,
+    ) -> OrderState:
+        """Keep an exit of the entry `parent`: HELD, past the gate, as it can only shrink.
+
+        Raises:
+            KeyConflict: the run has used this key for an order of other content.
+        """
+        known = self.registry.answer(intent)
+        if known is not None:
+            return known
+        order = self._new_order(
+            self._ids.order_id(intent.run, intent.key),
+            intent,
+            self._account_of(intent.run),
+            self._instrument(intent.instrument),
+            self._clock.now_ns,
+        )
+        if quantity is not None:
+            order.facts.quantity = quantity
+        order.facts.hold()
+        order.role, order.parent = role, parent
+        order.valuation = self._admission.price_of(
+            intent.instrument, intent.price, intent.stop_price
+        )
+        self.registry.add(order)
+        self.launch([order])
+        return order
+
+    def _command(self, order: OrderState) -> SubmitOrder | HoldOrder:
+        facts, intent = order.facts, order.intent
+        if order.role is not None:
+            return HoldOrder(
+                order.order_id,
+                order.account,
+                intent,
+                facts.quantity,
+                order.created_ns,
+                order.role,
+                order.parent,
+            )
         reduce_only = intent.reduce_only and self._shrinks_account(order)
-        command = SubmitOrder(order_id, line.account, intent, quantity, now_ns, reduce_only)
-        self._record(command)
-        if self._wants(Order, run):
+        return SubmitOrder(
+            order.order_id, order.account, intent, facts.quantity, order.created_ns, reduce_only
+        )
+
+    def _dispatch(self, order: OrderState, command: SubmitOrder) -> None:
+        if self._wants(Order, command.intent.run):
             self._emit(order.event())
         self._send(command)
-        on_change = self._application.on_change
-        if on_change is not None:
-            on_change(run, intent.instrument)
-        return order
+        application = self._application
+        if application.on_change is not None:
+            application.on_change(command.intent.run, command.intent.instrument)
+        for hear in application.after_change:
+            hear(order, None)
+
+    def _tell(self, order: OrderState) -> None:
+        if self._wants(Order, order.intent.run):
+            self._emit(order.event())
+        self._application.tell_change(order)
+        for hear in self._application.after_change:
+            hear(order, None)
 
     def deny(self, intent: OrderIntent, reason: str) -> OrderState:
         """Answer an intent with a DENIED order for a reason found before the desk was asked.
@@ -274,11 +391,14 @@ class OrderDesk:
         order = self._new_order(order_id, intent, account, instrument, now_ns)
         order.facts.deny(reason)
         self.registry.add(order)
+        self._tell_denied(order)
+        return order
+
+    def _tell_denied(self, order: OrderState) -> None:
         denied = order.event()
         self._record(denied)
-        if self._wants(Order, intent.run):
+        if self._wants(Order, order.intent.run):
             self._emit(denied)
-        return order
 
     def _shrinks_account(self, order: OrderState) -> bool:
         """Tell whether the account's net position shrinks too: only then may the venue enforce it.

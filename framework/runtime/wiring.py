@@ -293,7 +293,7 @@ def _simulate(parts: VenueParts, engine: Engine, seams: Seams, key: str) -> None
             for channel in ("quotes", "trades"):
                 feed.subscribe(instrument, channel)
         step = simulated.on_market if is_on and simulated is not None else None
-        engine.bus.set_instrument_step(MATCHED, instrument, step)
+        engine.market_watch.set(instrument, f"venue {parts.name}", step, MATCHED)
 
     simulated = SimulatedVenue(
         venue=parts.name,

@@ -13,6 +13,7 @@ from framework.model.account import Account
 from framework.model.instrument import Instrument, Number
 from framework.model.market_data import Candle, Quote, Trade
 from framework.model.orders import Order, OrderType, Side, TimeInForce
+from framework.strategy.wishes import Leg, Wishes
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ class StrategyContext(Protocol):
         self,
         instrument: str,
         side: Side,
-        quantity: Number,
+        quantity: Number | None,
         *,
         type: OrderType,
         price: Number | None,
@@ -60,8 +61,14 @@ class StrategyContext(Protocol):
         reduce_only: bool,
         key: str | None,
         tags: Sequence[str],
+        wishes: Wishes,
     ) -> str:
         """Run gate and registry at once and return the order's id; it is sent afterwards."""
+
+    def submit_basket(
+        self, legs: Sequence[Leg], *, key: str | None, all_or_none: bool
+    ) -> list[str]:
+        """The same for several legs under one key; an id per leg."""
 
     def cancel(self, order_id: str) -> str | None:
         """Return why it cannot be cancelled, or None: the request is on its way."""

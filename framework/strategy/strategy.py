@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Sequence
 from random import Random
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, Unpack
 
 import msgspec
 
@@ -38,15 +38,17 @@ from framework.model.orders import (
 )
 from framework.strategy.context import PositionLike, StrategyContext
 from framework.strategy.handle import OrderHandle
+from framework.strategy.wishes import Leg, Wishes
 
 T = TypeVar("T")
 BUY, SELL = Side.BUY, Side.SELL
 GTC = TimeInForce.GTC
-MARKET, LIMIT, STOP, STOP_LIMIT = (
+MARKET, LIMIT, STOP, STOP_LIMIT, TRAILING_STOP = (
     OrderType.MARKET,
     OrderType.LIMIT,
     OrderType.STOP,
     OrderType.STOP_LIMIT,
+    OrderType.TRAILING_STOP,
 )
 
 
@@ -187,7 +189,7 @@ class Strategy:
     def buy(
         self,
         instrument: str,
-        quantity: Number,
+        quantity: Number | None = None,
         *,
         price: Number | None = None,
         stop_price: Number | None = None,
@@ -197,8 +199,12 @@ class Strategy:
         reduce_only: bool = False,
         key: str | None = None,
         tags: Sequence[str] = (),
+        **wishes: Unpack[Wishes],
     ) -> OrderHandle:
-        """Buy at the market, at `price` or better, or once `stop_price` is touched."""
+        """Buy at the market, at `price` or better, or once `stop_price` is touched.
+
+        `wishes`: exits, trails, groups and more, see `Wishes`.
+        """
         return self._order(
             instrument,
             BUY,
@@ -211,12 +217,13 @@ class Strategy:
             reduce_only,
             key,
             tags,
+            wishes,
         )
 
     def sell(
         self,
         instrument: str,
-        quantity: Number,
+        quantity: Number | None = None,
         *,
         price: Number | None = None,
         stop_price: Number | None = None,
@@ -226,8 +233,12 @@ class Strategy:
         reduce_only: bool = False,
         key: str | None = None,
         tags: Sequence[str] = (),
+        **wishes: Unpack[Wishes],
     ) -> OrderHandle:
-        """Sell at the market, at `price` or better, or once `stop_price` is touched."""
+        """Sell at the market, at `price` or better, or once `stop_price` is touched.
+
+        `wishes`: exits, trails, groups and more, see `Wishes`.
+        """
         return self._order(
             instrument,
             SELL,
@@ -240,13 +251,14 @@ class Strategy:
             reduce_only,
             key,
             tags,
+            wishes,
         )
 
     def _order(
         self,
         instrument: str,
         side: Side,
-        quantity: Number,
+        quantity: Number | None,
         price: Number | None,
         stop_price: Number | None,
         time_in_force: TimeInForce,
@@ -255,8 +267,11 @@ class Strategy:
         reduce_only: bool,
         key: str | None,
         tags: Sequence[str],
+        wishes: Wishes,
     ) -> OrderHandle:
-        if stop_price is None:
+        if "trail" in wishes:
+            order_type = TRAILING_STOP
+        elif stop_price is None:
             order_type = MARKET if price is None else LIMIT
         else:
             order_type = STOP if price is None else STOP_LIMIT
@@ -274,8 +289,19 @@ class Strategy:
             reduce_only=reduce_only,
             key=key,
             tags=tags,
+            wishes=wishes,
         )
         return OrderHandle(order_id, context)
+
+    def basket(
+        self, legs: Sequence[Leg], *, key: str | None = None, all_or_none: bool = True
+    ) -> list[OrderHandle]:
+        """Ask for several orders under one key, reserved together; a handle per leg.
+
+        With `all_or_none` one refused leg denies all of them.
+        """
+        order_ids = self.context.submit_basket(legs, key=key, all_or_none=all_or_none)
+        return [OrderHandle(order_id, self.context) for order_id in order_ids]
 
     def close(self, instrument: str) -> OrderHandle | None:
         """Cancel working entries and send one reducing order; None if there is nothing to close."""

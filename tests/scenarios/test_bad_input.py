@@ -269,7 +269,7 @@ TINY, HUGE = Decimal("1e-40"), Decimal("1e40")
         ({"quantity": TINY}, "1E-40"),
         ({"quantity": HUGE}, "1E+40"),
         ({"quantity": "ten"}, "ten"),
-        ({"quantity": None}, "None"),
+        ({"quantity": None}, "exactly one of quantity"),
         ({"quantity": True}, "True"),
         ({"quantity": 100}, "max_order_notional"),
         ({"quantity": 1, "price": "100.3"}, "100.3"),
