@@ -51,7 +51,7 @@ def trigger(facts: "OrderFacts", fact: OrderTriggered) -> bool:
     is_news = not facts.is_triggered
     facts.is_triggered = True
     if fact.evidence == BY_VENUE:
-        facts.has_evidence = True
+        facts.has_evidence = facts.is_at_venue = True
         facts.submit_state = NONE
     return is_news
 
@@ -62,7 +62,7 @@ def replace(facts: "OrderFacts", fact: OrderReplaced) -> bool:
         facts.note(f"replaced after it was {facts.status.value}")
     is_news = False
     if fact.evidence == BY_VENUE:
-        facts.has_evidence = facts.is_replaced_by_venue = True
+        facts.has_evidence = facts.is_at_venue = True
         facts.submit_state = NONE
     if _is_newer(fact, facts.replaced):
         facts.replaced, facts.quantity, is_news = fact, fact.quantity, True

@@ -70,7 +70,8 @@ class OrderFacts(msgspec.Struct, eq=False, gc=False):
     `is_closed` are kept up to date by every change, like `submit_state`, `cancel_state` and
     `modify_state`: evidence (the venue had the order, or said no) ends doubt about a submit, an
     answer or the order's end that about the newest cancel and modify; doubt outranks waiting.
-    `is_plain`: nothing came yet but, perhaps, the acceptance.
+    `is_at_venue`: the venue triggered or replaced it, so it had it. `is_plain`: nothing came yet
+    but, perhaps, the acceptance.
     """
 
     quantity: Decimal
@@ -82,7 +83,7 @@ class OrderFacts(msgspec.Struct, eq=False, gc=False):
     is_closed: bool = False
     is_accepted: bool = False
     is_triggered: bool = False
-    is_replaced_by_venue: bool = False
+    is_at_venue: bool = False
     filled: Decimal = ZERO
     notional: Decimal = ZERO
     average_price: Decimal | None = None
@@ -254,12 +255,7 @@ def status_of(facts: OrderFacts) -> OrderStatus:
     if end is not None and (
         end.kind is not END_REJECTED
         or end.evidence == BY_VENUE
-        or not (
-            facts.executions
-            or facts.is_triggered
-            or facts.is_accepted
-            or facts.is_replaced_by_venue
-        )
+        or not (facts.executions or facts.is_accepted or facts.is_at_venue)
     ):
         kind = end.kind
         if kind is END_CANCELLED:
@@ -271,7 +267,7 @@ def status_of(facts: OrderFacts) -> OrderStatus:
         return HELD
     if facts.is_triggered:
         return TRIGGERED
-    if facts.is_accepted or facts.is_replaced_by_venue or facts.executions:
+    if facts.is_accepted or facts.is_at_venue or facts.executions:
         return ACCEPTED
     return facts.origin
 

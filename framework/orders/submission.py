@@ -399,6 +399,8 @@ class OrderDesk:
         self._record(denied)
         if self._wants(Order, order.intent.run):
             self._emit(denied)
+        for hear in self.after_change:
+            hear(order, None)
 
     def _shrinks_account(self, order: OrderState) -> bool:
         """Tell whether the account's net position shrinks too: only then may the venue enforce it.
