@@ -28,12 +28,23 @@ _CANCELLED = EndKind.CANCELLED
 
 
 class Executions:
-    """The venue's own record; the venue sets `now_ns` at the start of each step, once."""
+    """The venue's own record; the venue sets `now_ns` at the start of each step, once.
 
-    def __init__(self, venue: str, publish: Callable[[OrderFact], None], costs: CostModel) -> None:
+    Ids begin with `venue` and, from a journal's second process start on, its `epoch`: the counters
+    begin again then, and no execution may ever be taken for another.
+    """
+
+    def __init__(
+        self,
+        venue: str,
+        publish: Callable[[OrderFact], None],
+        costs: CostModel,
+        *,
+        epoch: int = 1,
+    ) -> None:
         self.now_ns = 0
         self.working: dict[str, VenueOrder] = {}
-        self._prefix = f"{venue}-"
+        self._prefix = f"{venue}-" if epoch == 1 else f"{venue}-{epoch}-"
         self._publish = publish
         self._charges = costs.charges
         self._net: dict[tuple[str, str], Decimal] = {}

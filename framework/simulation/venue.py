@@ -65,8 +65,9 @@ class SimulatedVenue:
         latency: LatencyModel,
         watch: Callable[[str, bool], None],
         random: Random,
+        epoch: int = 1,
     ) -> None:
-        self.executions = Executions(venue, publish, costs)
+        self.executions = Executions(venue, publish, costs, epoch=epoch)
         self._clock = clock
         self._market = market
         self._instruments = instruments
@@ -101,6 +102,13 @@ class SimulatedVenue:
         arrival_ns = self._clock.now_ns + self._latency.order_ns(self._random)
         self._last_arrival_ns = max(arrival_ns, self._last_arrival_ns)
         self._clock.call_at(self._last_arrival_ns, partial(self._act, command))
+
+    def resume(self, command: SubmitOrder) -> None:
+        """Take an order back in that was working before a restart; the rest of it, at once.
+
+        What it had been through (a trigger, fills) is in the command; its answers are the usual.
+        """
+        self._act(command)
 
     def on_market(self, event: VenueMarketEvent) -> None:
         """Match the orders of the event's instrument against it."""
