@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 SAMPLE = output/quickstart
 
-.PHONY: install quickstart test check bench lock
+.PHONY: install quickstart test check bench soak lock
 
 install: .venv/.installed
 
@@ -34,6 +34,13 @@ check: install
 # WORKLOADS narrows it: make bench WORKLOADS="bars bus"
 bench: install
 	@$(BIN)/python -m benchmarks $(WORKLOADS)
+
+# Kills and crashes by the thousand; KILLS and SEEDS set how many.
+KILLS ?= 1000
+SEEDS ?= 200
+soak: install
+	@HEADRACE_KILLS=$(KILLS) HEADRACE_CRASH_SEEDS=$(SEEDS) $(BIN)/python -m pytest -n 2 \
+		tests/scenarios/test_kills.py tests/scenarios/test_crash_points.py
 
 # Keeps the versions that are locked; make lock UPGRADE=--upgrade takes the newest.
 lock: install

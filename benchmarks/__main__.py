@@ -7,12 +7,14 @@ import msgspec
 
 WORKLOADS = {  # name -> module with `measure() -> list[dict[str, object]]`, imported when asked for
     "bars": "benchmarks.bars",
+    "record": "benchmarks.recording",
     "quotes": "benchmarks.quotes",
     "bus": "benchmarks.bus",
     "book": "benchmarks.book",
     "replay": "benchmarks.replay",
     "decode": "benchmarks.decode",
     "import": "benchmarks.imports",
+    "journal": "benchmarks.journal",
 }
 
 

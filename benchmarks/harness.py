@@ -78,7 +78,7 @@ def run_engine(
     def make(section: object, context: AdapterContext) -> Adapter:
         return Adapter(recorded=PreparedFeed(events, ()))
 
-    with patch("framework.runtime.wiring.find_adapter", lambda name, *, key: make):
+    with patch("framework.runtime.venues.find_adapter", lambda name, *, key: make):
         return run_simulated(partial(_play, settings))
 
 

@@ -221,6 +221,9 @@ class OrderLog(Protocol):
         After a failure entries are kept in memory, as far as there is room, and never durable.
         """
 
+    def commit(self) -> None:
+        """Hand over what was appended; in a log without a thread it is durable afterwards."""
+
     def read(self, after: int = 0) -> Iterator[tuple[int, Record]]:
         """Yield (position, entry) of what follows `after`, oldest first."""
 

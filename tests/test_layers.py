@@ -11,7 +11,7 @@ from tests.source_code import Import, imports_of, modules_in
 LINES = (  # a line may import those above it here
     {"model", "errors"},
     {"clock", "bus", "market", "indicators", "interfaces", "settings"},
-    {"orders", "portfolio", "risk", "simulation", "net", "store"},
+    {"orders", "portfolio", "risk", "simulation", "net", "store", "alerts"},
     {"strategy", "engine", "server"},
     {"runtime", "backtest"},
     {"cli", "__main__"},

@@ -233,7 +233,7 @@ class Bus(Publisher):
         self.stop()
         self._loop = asyncio.get_running_loop()
         self._thread = get_ident()
-        self._open_to = 0 if self.halted else self._thread
+        self._close_behind()
         self._context = copy_context()
         self._is_awake = self.is_pumped
         self.wake()

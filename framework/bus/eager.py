@@ -55,9 +55,9 @@ class EagerTask:
     ) -> None:
         self.task: asyncio.Task[Any] | None = None
         self.cancelled_itself = 0  # by the handler that runs now
-        self._before = before
-        self._after = after
-        self._done = done
+        self.before = before
+        self.after = after
+        self.done = done
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handoff: _Handoff | None = None
         self._run_in_context: Callable[..., Any] = contextvars.Context().run
@@ -69,6 +69,11 @@ class EagerTask:
     def is_running(self) -> bool:
         """The task exists and can take coroutines."""
         return self._handoff is not None
+
+    @property
+    def is_given_up(self) -> bool:
+        """The handler that waits is being cancelled by `give_up`."""
+        return self._is_given_up
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Carry waiting coroutines on until `close` or cancelled; calls `ready` at the start."""
@@ -192,7 +197,7 @@ class EagerTask:
         is_ending = task.cancelling() > base
         if isinstance(error, asyncio.CancelledError) and (is_given_up or is_ending):
             error = None
-        self._done(error)
+        self.done(error)
         if is_ending:
             raise asyncio.CancelledError
 
@@ -212,7 +217,7 @@ class EagerTask:
                 except BaseException as raised:
                     error = raised
             cancelling = task.cancelling()
-            self._before()
+            self.before()
             try:
                 if error is None:
                     waits_for = self._run_in_context(coroutine.send, value)
@@ -223,4 +228,4 @@ class EagerTask:
             finally:
                 error = None  # its traceback holds this frame
                 self.cancelled_itself += max(0, task.cancelling() - cancelling)
-                self._after()
+                self.after()

@@ -9,10 +9,12 @@ import msgspec
 from framework.errors import ConfigError
 from framework.model.account import Account, CashBooked, Position, Settled
 from framework.model.events import (
+    AccountReconciled,
     ConnectionChanged,
     DataStale,
     ErrorRaised,
     GapDetected,
+    OperatorAsked,
     OrderAnomaly,
     Overflowed,
     RateLimited,
@@ -20,6 +22,7 @@ from framework.model.events import (
     RunStarted,
     RunStopping,
     Timer,
+    TradingStarted,
 )
 from framework.model.instrument import InstrumentChanged
 from framework.model.market_data import (
@@ -158,6 +161,9 @@ EVENT_RULES: dict[type, EventRule] = {
     Timer: EventRule("timers", ("owner",), lambda e: e.name),
     RunStarted: EventRule("runs", ("run",)),
     RunStopping: EventRule("runs", ("run",)),
+    TradingStarted: EventRule("runs"),
+    AccountReconciled: EventRule("runs"),
+    OperatorAsked: EventRule("runs"),
     ConnectionChanged: EventRule("system", (), lambda e: (type(e), e.venue, e.link)),
     GapDetected: EventRule("system", ("instrument",), _by_stream),
     Resynced: EventRule("system", ("instrument",), _by_stream),

@@ -1,7 +1,7 @@
 """Publishing: number an event, step the core, hand it and what follows to every taker's queue."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import get_ident
 from typing import Any, NoReturn
 
@@ -12,6 +12,7 @@ from framework.bus.routes import Route, Step, Topic
 from framework.errors import InvariantBroken
 
 log = structlog.get_logger("bus")
+TAKEN_BY_RECORDER = -1  # no thread has this ident: every `publish` takes the closed way
 
 
 class Publisher:
@@ -25,7 +26,11 @@ class Publisher:
         self._following: deque[Any] = deque()
         self._is_awake = False  # somebody will deliver: a scheduled turn, or a driver
         self._thread = get_ident()
-        self._open_to = self._thread  # 0 while a step runs, and once halted: one check for three
+        # 0 while a step runs and once halted, negative while inputs are recorded: one check
+        # for four.
+        self._open_to = self._thread
+        self._opened_to = self._thread  # what it is between steps
+        self._recorder: Callable[[Any], None] | None = None
         for name, rule in self.rules.items():
             check_capacity(name, rule)
 
@@ -64,7 +69,39 @@ class Publisher:
             raise InvariantBroken("publish from another thread: use publish_threadsafe")
         if self.halted is not None:
             raise InvariantBroken(f"the engine has halted: {self.halted[1]}")
-        self._following.append(event)
+        if self._open_to == TAKEN_BY_RECORDER and self._recorder is not None:
+            self._recorder(event)
+        else:
+            self._following.append(event)
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether every event from outside a step goes to a recorder first."""
+        return self._recorder is not None
+
+    def record_inputs(self, recorder: Callable[[Any], None]) -> None:
+        """Have `recorder` called instead of `publish` outside steps; it calls `publish_now`.
+
+        Without it nothing is asked: the one check that `publish` makes anyway leads here.
+        """
+        self._recorder = recorder
+        self._close_behind()
+
+    def follow_in(self, following: deque[Any]) -> None:
+        """Keep what follows from a step in `following`, which may look at what is appended."""
+        self._following = following
+
+    def publish_now(self, event: Any) -> None:
+        """Publish past the recorder."""
+        self._open_to = self._opened_to = self._thread
+        try:
+            self.publish(event)
+        finally:
+            self._close_behind()
+
+    def _close_behind(self) -> None:
+        self._opened_to = self._thread if self._recorder is None else TAKEN_BY_RECORDER
+        self._open_to = 0 if self.halted else self._opened_to
 
     def wake(self) -> None:
         """Have what is queued delivered soon."""
@@ -95,7 +132,7 @@ class Publisher:
         except Exception as error:
             self._halt(event, error)
         finally:
-            self._open_to = 0 if self.halted else self._thread
+            self._open_to = 0 if self.halted else self._opened_to
         self._run_following()
 
     def _run_following(self) -> None:
@@ -110,7 +147,7 @@ class Publisher:
         except Exception as error:
             self._halt(event, error)
         finally:
-            self._open_to = 0 if self.halted else self._thread
+            self._open_to = 0 if self.halted else self._opened_to
 
     def _halt(self, event: Any, error: Exception) -> NoReturn:
         """Stop the engine: a failure inside a step is a bug of ours, and state is in doubt."""
@@ -148,7 +185,7 @@ class Publisher:
         except Exception as error:
             self._halt(event, error)
         finally:
-            self._open_to = 0 if self.halted else self._thread
+            self._open_to = 0 if self.halted else self._opened_to
         if not self._following:
             self.sequence -= 1  # the caller numbers it
             return True

@@ -64,6 +64,7 @@ class Subscriber:
         self.takers: list[Taker] = []
         self.sequence = 0  # of the event being handled
         self.event: Any = None  # the event being handled
+        self.is_resumed = False  # its handler has waited, and goes on
         self.is_ended = False
         self.error_count = 0
         self.batch_count = 0
@@ -76,7 +77,7 @@ class Subscriber:
         self._rules = rules
         self._handlers = dict(handlers)
         self._wrapped: set[type] = set()  # whose handlers may return coroutines unannounced
-        self._after = after
+        self.after = after
         self._is_numbered = is_numbered
         self._ring: Ring | None = None
         self._queue: deque[Any] = self.marks  # empty when nothing waits
@@ -284,7 +285,7 @@ class Subscriber:
             bus.end_ring(ring)
             bus.running = None
         self.event = event
-        self._after()
+        self.after()
 
     def _handler_of_all(self) -> Handler:
         """Return a call that handles whatever comes: the only handler, where there is one."""
@@ -305,6 +306,7 @@ class Subscriber:
         if handler is None:
             return
         self.event = event
+        self.is_resumed = False
         bus = self.bus
         bus.running = self
         bus.calls += 1  # the watchdog sees a handler that holds the loop by its number
@@ -317,7 +319,7 @@ class Subscriber:
             self.failed(event.__class__, error)
         finally:
             bus.running = None
-        self._after()
+        self.after()
         if not is_done:
             self._pause(event)
 
@@ -368,19 +370,20 @@ class Subscriber:
         self._look_again()
 
     def _resume(self) -> None:
+        self.is_resumed = True
         self.bus.running = self
         self.bus.calls += 1
 
     def _step_ended(self) -> None:
         self.bus.running = None
-        self._after()
+        self.after()
         if self.bus.is_pumped:
             self.bus.wake()  # what the step published: no driver waits for it
 
     def _finished(self, error: BaseException | None) -> None:
         if error is not None:
             self.failed(self.event.__class__, error)
-            self._after()
+            self.after()
         self._is_paused = False
         self._look_again()
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 
+from framework.cli import alert, journal, kill, operate
 from framework.errors import ConfigError, DataError, FrameworkError
 
 EXIT_FAILED = 1
@@ -27,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; expected errors are one line on stderr."""
     options = parser().parse_args(arguments)
     try:
-        command = import_module(f"framework.cli.{options.command}")
+        module = getattr(options, "module", options.command)  # `operate` has several commands
+        command = import_module(f"framework.cli.{module}")
         return int(command.run(options))
     except FrameworkError as error:
         return report(error)
@@ -75,6 +77,15 @@ def parser() -> argparse.ArgumentParser:
 
     commands.add_parser("schema", help="print the configuration's JSON schema, for editors")
     commands.add_parser("adapters", help="list the adapters that a configuration can name")
+    alert.add_parser(commands)
+    journal.add_parser(commands)
+    kill.add_parser(commands)
+    replay = commands.add_parser("replay", help="play a recording again and compare every command")
+    replay.add_argument("journal", help="URL or path of the journal whose inputs were recorded")
+    replay.add_argument("--verify", action="store_true", required=True, help="compare commands")
+    replay.add_argument("--run", metavar="ID", help="judge this run only")
+    replay.add_argument("--config", metavar="FILE", help="instead of the recorded configuration")
+    operate.add_parsers(commands)
     return top
 
 

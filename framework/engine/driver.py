@@ -61,6 +61,7 @@ class Driver:
         self._clock = clock
         self._loop = loop
         self._ended = ended
+        self._feed = self._feed_queues if bus.is_recorded else self._feed_handlers
 
     def advance(self, until_ns: int | None) -> bool:
         """Feed events before `until_ns` until a callback is ready; False once data has ended."""
@@ -141,7 +142,32 @@ class Driver:
             if len(outputs.pending) == before:
                 return
 
-    def _feed(self, stop_ns: int, count: int | None) -> Any:  # noqa: C901 - a call per event is dear
+    def _feed_queues(self, stop_ns: int, count: int | None) -> Any:
+        """Do the same through `publish` and the queues, for a bus that is recorded."""
+        bus, timers = self._bus, self._clock.timers
+        ready = self._loop.ready if self._loop is not None else ()
+        while count is None or count > 0:
+            time_ns = self.peek_ns()
+            event, self._held = self._held, None
+            if time_ns is None:
+                break
+            if time_ns > stop_ns or time_ns > timers.next_ns:
+                return event
+            if time_ns < self._clock.now_ns:
+                raise DataError(f"not in time order: {event} after {self._clock.now_ns}")
+            self._move(time_ns)
+            self.event_count += 1
+            self.last_ns = time_ns
+            count = None if count is None else count - 1
+            bus.publish(event)
+            self._settle()
+            if ready:
+                break
+        return None
+
+    def _feed_handlers(  # noqa: C901 - a call per event is dear
+        self, stop_ns: int, count: int | None
+    ) -> Any:
         """Feed events up to and including `stop_ns`; return the first that lies behind it.
 
         Returns None when data has ended, `count` is used up, or a callback is ready.

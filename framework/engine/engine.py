@@ -5,7 +5,7 @@ that waits. Adapters, timers and strategies reach it through `bus.publish` and `
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from framework.bus.bus import Bus
@@ -19,6 +19,7 @@ from framework.errors import UnknownInstrument
 from framework.interfaces import Broker, Clock, OrderLog
 from framework.model.account import CashBooked, Settled
 from framework.model.commands import CancelOrder, SubmitOrder, VenueCommand
+from framework.model.events import RunStarted
 from framework.model.identity import OrderIds
 from framework.model.instrument import Instrument, InstrumentChanged
 from framework.model.market_data import BookDelta, BookSnapshot
@@ -40,7 +41,6 @@ from framework.orders.registry import OrderRegistry
 from framework.orders.submission import OrderDesk
 from framework.portfolio.ledger import Ledger
 from framework.risk.gate import Gate
-from framework.risk.limits import Check
 
 FACTS = (
     OrderAccepted,
@@ -64,8 +64,7 @@ class Engine:
         *,
         clock: Clock,
         log: OrderLog,
-        journal_id: str,
-        checks: Sequence[Check] = (),
+        ids: OrderIds,
         account_of: Callable[[str], str],
         rules: Mapping[str, ChannelRule] | None = None,
     ) -> None:
@@ -80,11 +79,13 @@ class Engine:
         self.market_watch = MarketWatch(self.bus)
         self.ledger = Ledger(self.instrument)
         self.registry = OrderRegistry()
-        self.gate = Gate(checks)
+        self.gate = Gate(())
+        self.starting: dict[str, Callable[[], None]] = {}  # by run: what its start is to do
         self.fill_listeners: list[Callable[[Fill], None]] = []
         self.change_listeners: list[Callable[[str, str], None]] = []
+        self.record_listeners: list[Callable[[Record], None]] = []
         self.desk = OrderDesk(
-            ids=OrderIds(journal_id),
+            ids=ids,
             registry=self.registry,
             gate=self.gate,
             ledger=self.ledger,
@@ -94,10 +95,10 @@ class Engine:
             emit=self._emit,
             wants=self._wants,
             send=self._send,
-            record=self._record,
+            record=self.record,
             account_of=account_of,
         )
-        self.desk.on_change = self._changed
+        self.desk.on_change = self.position_changed
         self.outputs.mark_sent = self.desk.mark_sent
         self.outputs.refuse = self._refuse
         self.outputs.doubt = self._doubt
@@ -109,6 +110,7 @@ class Engine:
         self.bus.set_step(BookSnapshot, self.books.on_snapshot)
         self.bus.set_step(BookDelta, self.books.on_delta)
         self.bus.set_step(InstrumentChanged, self._define)
+        self.bus.set_step(RunStarted, self._start_run)
         self.bus.set_step(Order, self._on_order)
         self.bus.set_step(Fill, self._on_fill)
 
@@ -152,8 +154,11 @@ class Engine:
             if not waiting:
                 self._waiting.pop(order_id, None)
 
-    def _record(self, entry: Record) -> None:
+    def record(self, entry: Record) -> None:
+        """Write an entry down behind the others."""
         self.log.append(entry)
+        for note in self.record_listeners:
+            note(entry)
 
     def _emit(self, event: Any) -> None:
         if event.__class__ in BOOKINGS:
@@ -193,12 +198,19 @@ class Engine:
         self._release_handle = None
         self.outputs.release()
 
-    def _changed(self, run: str, instrument: str) -> None:
+    def position_changed(self, run: str, instrument: str) -> None:
+        """Tell who asks that a run's position or open orders of an instrument changed."""
         for listener in self.change_listeners:
             listener(run, instrument)
 
     def _define(self, event: InstrumentChanged) -> None:
         self.instruments[event.instrument] = event.definition
+
+    def _start_run(self, event: RunStarted) -> None:
+        """Let a run hear of its own from its start on, and of nothing before."""
+        start = self.starting.pop(event.run, None)
+        if start is not None:
+            start()
 
     def _on_fill(self, fill: Fill) -> None:
         for listener in self.fill_listeners:

@@ -23,6 +23,8 @@ class Outputs:
             where nothing can come between a decision and its sending.
         refuse: ends a command that must not leave.
         doubt: hears of a command whose broker raised: whether it left is unknown.
+        commit: makes the log durable right now; None where that happens in the background.
+        overrides: brokers of runs that are less real than their account.
     """
 
     def __init__(self, log: OrderLog, brokers: Mapping[str, Broker]) -> None:
@@ -32,6 +34,8 @@ class Outputs:
         self.refusal: Callable[[VenueCommand], str | None] | None = None
         self.refuse: Callable[[VenueCommand, str], None] = _drop
         self.doubt: Callable[[VenueCommand, str], None] = _drop
+        self.commit: Callable[[], object] | None = None
+        self.overrides: dict[str, Broker] = {}
         self._log = log
         self._brokers = brokers
 
@@ -46,6 +50,8 @@ class Outputs:
         leaves, and everything else is refused (R-06).
         """
         pending, log = self.pending, self._log
+        if self.commit is not None and pending and pending[-1][0] > log.durable_position:
+            self.commit()
         while pending:
             if pending[0][0] > log.durable_position:
                 if not log.failure:
@@ -62,12 +68,19 @@ class Outputs:
         self.sent_count += 1
         self.mark_sent(command)
         try:
-            self._brokers[command.account].send(command)
+            self._broker_of(command).send(command)
         except InvariantBroken:  # a simulated venue answers within the call: the engine has halted
             raise
         except Exception as error:
             log.error("broker_failed", order=command.order_id, error=repr(error))
             self.doubt(command, f"the broker raised {error!r}")
+
+    def _broker_of(self, command: VenueCommand) -> Broker:
+        if self.overrides and isinstance(command, SubmitOrder):
+            broker = self.overrides.get(command.intent.run)
+            if broker is not None:
+                return broker
+        return self._brokers[command.account]
 
     def _pass_without_log(self, command: VenueCommand, failure: str) -> None:
         if reduces_risk(command):

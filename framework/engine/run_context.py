@@ -77,7 +77,6 @@ class RunContext:
         self._command_count = 0
         self._item = (-1, -1)  # what `_item_ns` was read for
         self._item_ns = 0
-        self._is_resumed = False  # this is not the first item of the event
         self._views: dict[str, PositionView] = {}
         self._timers: dict[str, TimerHandle] = {}
         self._watched: list[tuple[str, str, str]] = []
@@ -91,7 +90,6 @@ class RunContext:
         """Market time, fixed while one item is handled: an event, or what follows an await."""
         item = (self._handled(), self._engine.bus.ticket)
         if item != self._item:
-            self._is_resumed = item[0] == self._item[0]
             self._item = item
             self._item_ns = self._engine.clock.now_ns
         return self._item_ns
@@ -100,9 +98,10 @@ class RunContext:
     def cause_ns(self) -> int:
         """When what is being handled was known: the event's receipt, or when an await ended."""
         now_ns = self.now_ns
-        if self._is_resumed or self.subscriber is None or self._engine.bus.is_pumped:
+        subscriber = self.subscriber
+        if subscriber is None or subscriber.is_resumed or self._engine.bus.is_pumped:
             return now_ns  # a driver of recorded data hands over each event in its time
-        received_ns: int = getattr(self.subscriber.event, "received_ns", now_ns)
+        received_ns: int = getattr(subscriber.event, "received_ns", now_ns)
         return min(received_ns or now_ns, now_ns)
 
     @property
@@ -417,6 +416,10 @@ class RunContext:
         return await feed.history(
             instrument, interval, end_ns=self._engine.clock.now_ns, limit=limit
         )
+
+    def replace_feeds(self, feed: MarketFeed) -> None:
+        """Have `feed` stand in for the feed of every venue that has one."""
+        self._feeds = dict.fromkeys(self._feeds, feed)
 
     # -- the world outside -------------------------------------------------------------------
 

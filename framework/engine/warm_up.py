@@ -25,7 +25,7 @@ class WarmUp:
 
     def __init__(self, history: FetchHistory, publish: Callable[[GapDetected], None]) -> None:
         self.start: Callable[[], None] = lambda: None
-        self._history = history
+        self.ask_history = history
         self._publish = publish
         self._subscriber: Subscriber | None = None
         self._wanted: list[tuple[Series, int]] = []
@@ -53,7 +53,7 @@ class WarmUp:
         while self._wanted:
             series, count = self._wanted.pop(0)
             stopped_at = self._stopped_at.pop(series, None)
-            candles += self._news(series, await self._history(*series, count), stopped_at)
+            candles += self._news(series, await self.ask_history(*series, count), stopped_at)
             if stopped_at is not None:
                 live.append(stopped_at)
                 self._tell_hole(series, stopped_at)

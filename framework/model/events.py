@@ -59,6 +59,26 @@ class RunStopping(msgspec.Struct, frozen=True, gc=False, tag="run_stopping"):
     is_halt: bool = False
 
 
+class TradingStarted(msgspec.Struct, frozen=True, gc=False, tag="trading_started"):
+    """The log is read and every account reconciled: what the core keeps goes on from here."""
+
+    time_ns: int
+
+
+class AccountReconciled(msgspec.Struct, frozen=True, gc=False, tag="account_reconciled"):
+    """How an account stands is known (again): orders may go to it."""
+
+    account: str
+    time_ns: int
+
+
+class OperatorAsked(msgspec.Struct, frozen=True, gc=False, tag="operator_asked"):
+    """A person asks for something; `request` is the request as JSON."""
+
+    request: str
+    time_ns: int
+
+
 class ConnectionChanged(msgspec.Struct, frozen=True, gc=False, tag="connection_changed"):
     """The link of a venue's feed or broker changed state."""
 
@@ -160,4 +180,5 @@ SystemEvent = (
     | OrderAnomaly
 )
 RunEvent = RunStarted | RunStopping
-Event = MarketEvent | PrivateEvent | Timer | RunEvent | SystemEvent
+CoreEvent = TradingStarted | AccountReconciled | OperatorAsked
+Event = MarketEvent | PrivateEvent | Timer | RunEvent | CoreEvent | SystemEvent

@@ -111,10 +111,7 @@ ExitPrice = AtPrice | Offset | Percent
 
 
 class Exits(msgspec.Struct, frozen=True, gc=False):
-    """Protective orders that follow an entry's fills; sized to what is filled.
-
-    Nothing acts on them yet: the gate refuses an intent that has any.
-    """
+    """Protective orders that follow an entry's fills; sized to what is filled."""
 
     stop_loss: ExitPrice | None = None
     take_profit: ExitPrice | None = None
@@ -272,3 +269,4 @@ class FillCorrected(msgspec.Struct, frozen=True, gc=False, tag="fill_corrected")
     received_ns: int
     fees: tuple[Fee, ...] = ()
     reason: str = ""
+    is_redelivered: bool = False

@@ -12,6 +12,7 @@ import msgspec
 from framework.model.account import CashBooked, Settled
 from framework.model.commands import CancelOrder, ModifyOrder, SubmitOrder
 from framework.model.orders import NO_BUCKET, Bucket, Order, OrderIntent
+from framework.model.protection import ProtectionState
 from framework.model.reports import OrderFact
 from framework.model.runs import Run
 from framework.model.venue_state import ExecutionReport, OrderNotFound, OrderReport, VenueState
@@ -81,6 +82,25 @@ class GateSet(msgspec.Struct, frozen=True, gc=False, tag="gate_set"):
     time_ns: int
 
 
+class DayBegan(msgspec.Struct, frozen=True, gc=False, tag="day_began"):
+    """The day of the daily loss began: profits by (account, run, currency); run "": all of them."""
+
+    ends_ns: int
+    profits: tuple[tuple[tuple[str, str, str], Decimal], ...]
+    time_ns: int
+
+
+class OperatorAction(msgspec.Struct, frozen=True, gc=False, tag="operator_action"):
+    """Who asked for what (T-05); `outcome` is "" when it is taken."""
+
+    request_id: str
+    by: str
+    verb: str
+    request: str
+    time_ns: int
+    outcome: str = ""
+
+
 class StrategyState(msgspec.Struct, frozen=True, gc=False, tag="strategy_state"):
     """What a strategy asked to keep, and the position up to which it has seen the log."""
 
@@ -104,7 +124,7 @@ class AlertRaised(msgspec.Struct, frozen=True, gc=False, tag="alert_raised"):
 
 
 class JournalOpened(msgspec.Struct, frozen=True, gc=False, tag="journal_opened"):
-    """A process start: who wrote what follows (R-67), and what a replay needs to be equal."""
+    """A process start: who wrote what follows, with which build and configuration (R-67)."""
 
     journal_id: str
     epoch: int
@@ -113,10 +133,8 @@ class JournalOpened(msgspec.Struct, frozen=True, gc=False, tag="journal_opened")
     mode: str = ""
     accounts: tuple[str, ...] = ()
     config_hash: str = ""
-    code_hash: str = ""
     seed: int = 0
     python: str = ""
-    hash_seed: str = ""
 
 
 class StepFailed(msgspec.Struct, frozen=True, gc=False, tag="step_failed"):
@@ -142,6 +160,9 @@ Record = (
     | Run
     | GateSet
     | StrategyState
+    | DayBegan
+    | OperatorAction
+    | ProtectionState
     | AlertRaised
     | JournalOpened
     | StepFailed

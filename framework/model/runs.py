@@ -5,6 +5,8 @@ from enum import Enum
 
 import msgspec
 
+from framework.model.protection import NO_PROTECTION, Protection
+
 
 class Execution(Enum):
     """How really a run's orders are executed; never more so than its account's venue."""
@@ -20,16 +22,6 @@ class RunState(Enum):
     ACTIVE = "active"
     PAUSED = "paused"
     CLOSED = "closed"
-
-
-class Protection(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """Rules that guard a run's positions; kept with the run; nothing acts on them yet.
-
-    `max_position_loss` and `max_run_loss` are in the account's currency, None: no such rule.
-    """
-
-    max_position_loss: Decimal | None = None
-    max_run_loss: Decimal | None = None
 
 
 class Run(msgspec.Struct, frozen=True, gc=False, tag="run"):
@@ -48,5 +40,5 @@ class Run(msgspec.Struct, frozen=True, gc=False, tag="run"):
     reason: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
     allocation: Decimal | None = None
-    protection: Protection = Protection()
+    protection: Protection = NO_PROTECTION
     is_unbacked: bool = False

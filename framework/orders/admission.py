@@ -66,6 +66,8 @@ class Admission:
             intent.trail is not None,
             intent.reduce_only,
             is_closing,
+            holding.account,
+            intent=intent,
         )
         verdict = self._gate.check(proposal, self._view(working, holding, price, now_ns))
         return verdict if isinstance(verdict, Refused) else quantity
@@ -94,6 +96,10 @@ class Admission:
             stop_price,
             intent.trail is not None,
             order.reduce_only,
+            account=order.account,
+            order_id=order.order_id,
+            reserved=order.reserved if order.is_buy and order.is_paid_in_full else ZERO,
+            intent=intent,
         )
         value = self.price_of(order.instrument.id, price, stop_price)
         return self._gate.check(proposal, self._view(order.working, holding, value, now_ns))

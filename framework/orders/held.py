@@ -60,7 +60,7 @@ class HeldOrders:
         """
         if order.facts.status is not HELD:
             return f"order {order.order_id} is {order.facts.status.value}, not held"
-        if order.intent.type in STOPS:
+        if order.intent.type in STOPS and intent.type is not order.intent.type:
             self._application.apply(OrderTriggered(order.order_id, self._clock.now_ns, IN_CORE))
         refusal = None if order.parent else self._refusal(order)
         if refusal is not None:

@@ -5,8 +5,9 @@ still do: open quantities and reserved notional, changed by differences and zero
 open (R-77). Closed orders leave memory once the log can answer for them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
+from typing import Protocol
 
 import msgspec
 
@@ -17,7 +18,6 @@ from framework.model.orders import Order, OrderIntent, RequestState, Side
 from framework.model.reports import OrderFact
 from framework.orders.lifecycle import OrderFacts
 from framework.orders.order_state import OrderState, WorkingOrders, at_stake
-from framework.portfolio.holding import is_paid_in_full
 
 BUY = Side.BUY
 NONE = RequestState.NONE
@@ -34,15 +34,14 @@ class KeyConflict(OrderError):
         self.order_id = order_id
 
 
-class OrderHistory(msgspec.Struct, frozen=True):
-    """A closed order as the log has it: enough to take a late fact."""
+class OrderArchive(Protocol):
+    """What the log knows of orders that left memory."""
 
-    intent: OrderIntent
-    account: str
-    instrument: Instrument
-    quantity: Decimal
-    created_ns: int
-    facts: tuple[OrderFact, ...]
+    def lookup_closed(self, run: str, key: str) -> Order | None:
+        """Return the last state of the order a run asked for under this key."""
+
+    def read(self, registry: "OrderRegistry", order_id: str) -> OrderState | None:
+        """Return an order with everything the log has of it; None if it never left our gate."""
 
 
 class OrderRegistry:
@@ -50,15 +49,15 @@ class OrderRegistry:
 
     Attributes:
         orders: the orders in memory by id, oldest first; to be read only.
-        lookup_closed: the log's answer for (run, key) of an order that left memory. While it is
-            None nothing leaves: an order is never evicted blindly.
-        lookup_history: the log's record of such an order by id, asked when a late fact comes
-            (R-23, R-24). Without it, such facts are kept as external.
+        archive: answers for orders that left memory: for a repeated key (R-29), and when a late
+            fact comes (R-23, R-24). While it is None nothing leaves.
+        fresh_keys: per run, how the keys begin that its session makes itself, each only once:
+            the archive need not be asked about these.
     """
 
     def __init__(self) -> None:
-        self.lookup_closed: Callable[[str, str], Order | None] | None = None
-        self.lookup_history: Callable[[str], OrderHistory | None] | None = None
+        self.archive: OrderArchive | None = None
+        self.fresh_keys: dict[str, str] = {}
         self.external_facts: dict[str, list[OrderFact]] = {}
         self.external_dropped_count = 0
         self._external_count = 0
@@ -106,10 +105,13 @@ class OrderRegistry:
             if known.intent != intent and not is_same_wish(known.intent, intent):
                 raise KeyConflict(intent.run, intent.key, known.order_id)
             return known
-        if self.lookup_closed is None:
+        if self.archive is None:
             return None
-        closed = self.lookup_closed(intent.run, intent.key)
-        return None if closed is None else self._recall(closed, intent)
+        prefix = self.fresh_keys.get(intent.run)
+        if prefix is not None and intent.key.startswith(prefix):
+            return None
+        closed = self.archive.lookup_closed(intent.run, intent.key)
+        return None if closed is None else self._recall(self.archive, closed, intent)
 
     def add(self, order: OrderState, notional: Decimal | None = None) -> None:
         """Take a new order in; from now on it counts in the sums of its run and instrument.
@@ -145,6 +147,10 @@ class OrderRegistry:
         if working is None:
             working = self._working[run, instrument] = WorkingOrders(run, instrument)
         return working
+
+    def lines(self) -> Iterator[WorkingOrders]:
+        """Yield the open orders of every run and instrument there was an order for."""
+        return iter(self._working.values())
 
     def open_orders(self, run: str, instrument: str | None = None) -> list[OrderState]:
         """Return a run's open orders, of one instrument or all, in the order they were made."""
@@ -194,16 +200,38 @@ class OrderRegistry:
             _reserve_cash(order, reserved, was_reserved)
         return True
 
+    def reassign(self, order: OrderState, intent: OrderIntent) -> None:
+        """Give an order to another run: what is still open of it counts there from now on.
+
+        `intent` is the order's own but for its run. What has been filled stays where it is.
+        """
+        working, order_id = order.working, order.order_id
+        if order_id in working.orders:
+            del working.orders[order_id]
+            working.reserved = subtract(working.reserved, order.reserved)
+            if order.is_buy:
+                working.open_buy = subtract(working.open_buy, order.open_quantity)
+                if order.is_paid_in_full:
+                    _reserve_cash(order, ZERO, order.reserved)
+            else:
+                working.open_sell = subtract(working.open_sell, order.open_quantity)
+        del self._by_key[order.intent.run, order.intent.key]
+        order.intent, order.holding = intent, None
+        order.working = self.working(intent.run, intent.instrument)
+        order.open_quantity = order.reserved = ZERO
+        self._by_key[intent.run, intent.key] = order
+        self.track(order)
+
     def find(self, order_id: str) -> OrderState | None:
         """Return an order for a fact: from memory, or brought back from the log's history."""
         order = self.orders.get(order_id)
-        if order is not None or self.lookup_history is None:
+        if order is not None or self.archive is None:
             return order
-        history = self.lookup_history(order_id)
-        if history is None:
-            return None
-        order = self._rebuild(order_id, history)
-        self.add(order)
+        order = self.archive.read(self, order_id)
+        if order is not None:
+            self.add(order)
+            for venue_order_id in order.facts.venue_order_ids:
+                self.name(order, venue_order_id)
         return order
 
     def keep_external(self, fact: OrderFact) -> None:
@@ -222,14 +250,18 @@ class OrderRegistry:
         self._external_count -= len(facts)
         return facts
 
+    def closed_order(self, run: str, key: str) -> Order | None:
+        """Return the last state of an order that left memory."""
+        return None if self.archive is None else self.archive.lookup_closed(run, key)
+
     def release(self, order_id: str) -> bool:
         """Let a closed order leave memory; tell whether it did.
 
         To be called once the order's last fact is in the log. It stays while it is open, or
-        while there is no `lookup_closed` to answer for it.
+        while there is no archive to answer for it.
         """
         order = self.orders.get(order_id)
-        if order is None or not order.facts.is_closed or self.lookup_closed is None:
+        if order is None or not order.facts.is_closed or self.archive is None:
             return False
         del self.orders[order_id]
         del self._by_key[order.intent.run, order.intent.key]
@@ -237,36 +269,15 @@ class OrderRegistry:
             self._by_venue_id.pop((order.account, venue_order_id), None)
         return True
 
-    def _recall(self, closed: Order, intent: OrderIntent) -> OrderState:
-        if self.lookup_history is not None:
-            history = self.lookup_history(closed.order_id)
-            if history is not None:
-                if not is_same_wish(history.intent, intent):
-                    raise KeyConflict(intent.run, intent.key, closed.order_id)
-                return self._rebuild(closed.order_id, history)
+    def _recall(self, archive: OrderArchive, closed: Order, intent: OrderIntent) -> OrderState:
+        order = archive.read(self, closed.order_id)
+        if order is not None:
+            if not is_same_wish(order.intent, intent):
+                raise KeyConflict(intent.run, intent.key, closed.order_id)
+            return order
         if not _fits(closed, intent):
             raise KeyConflict(intent.run, intent.key, closed.order_id)
         return self._from_event(closed, intent)
-
-    def _rebuild(self, order_id: str, history: OrderHistory) -> OrderState:
-        intent = history.intent
-        facts = OrderFacts(history.quantity, intent.price, intent.stop_price, history.created_ns)
-        for fact in history.facts:
-            facts.apply(fact)
-        facts.take_anomalies()  # they were told when they happened
-        return OrderState(
-            order_id,
-            intent,
-            history.account,
-            history.instrument,
-            facts,
-            self.working(intent.run, intent.instrument),
-            history.created_ns,
-            intent.side is BUY,
-            self.reserved_cash(history.account),
-            is_paid_in_full(history.instrument),
-            intent.reduce_only,
-        )
 
     def _from_event(self, closed: Order, intent: OrderIntent) -> OrderState:
         """Return a read-only stand-in for a closed order: its state, without its executions."""

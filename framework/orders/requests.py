@@ -7,7 +7,7 @@ from framework.interfaces import Clock
 from framework.model.commands import CancelOrder, ModifyOrder, VenueCommand
 from framework.model.orders import Order, OrderStatus, RequestState
 from framework.model.records import Record
-from framework.model.reports import EndKind, OrderEnded
+from framework.model.reports import EndKind, OrderEnded, OrderReplaced
 from framework.orders.admission import Admission
 from framework.orders.application import FactApplication
 from framework.orders.order_state import OrderState
@@ -100,6 +100,19 @@ class Requests:
         )
         if isinstance(verdict, Refused):
             return verdict.reason
+        if facts.status is HELD:  # nobody else has to agree
+            self._application.apply(
+                OrderReplaced(
+                    order_id,
+                    1 + (facts.replaced.revision if facts.replaced is not None else 0),
+                    total,
+                    now_ns,
+                    price,
+                    stop_price,
+                    evidence="core",
+                )
+            )
+            return None
         revision = 1 + max(facts.modify_revision, facts.replaced.revision if facts.replaced else 0)
         order.pending = ModifyOrder(
             order_id,

@@ -18,7 +18,7 @@ from framework.model.decimals import ZERO, absolute
 from framework.model.identity import OrderIds
 from framework.model.instrument import Instrument
 from framework.model.orders import NO_BUCKET, Order, OrderIntent, RequestState, Side
-from framework.model.records import HoldOrder, HoldRole, Record
+from framework.model.records import AdoptOrder, HoldOrder, HoldRole, Record
 from framework.orders.admission import Admission
 from framework.orders.application import FactApplication
 from framework.orders.baskets import Baskets
@@ -336,10 +336,23 @@ class OrderDesk:
         order = self._new_order(order_id, intent, account, instrument, self._clock.now_ns)
         order.facts.submit_request = order.facts.submit_state = NONE
         order.valuation = self._admission.price_of(instrument.id, intent.price, intent.stop_price)
-        self._record(SubmitOrder(order_id, account, intent, order.quantity, order.created_ns))
+        self._record(AdoptOrder(order_id, account, intent, order.quantity, order.created_ns))
         self.registry.add(order)
         self._application.apply_kept(order)
         return order
+
+    def give(self, order: OrderState, run: str) -> None:
+        """Give an order that nobody here sent to a run; its fills go there from now on."""
+        intent = msgspec.structs.replace(order.intent, run=run)
+        names = order.facts.venue_order_ids
+        self._record(
+            AdoptOrder(
+                order.order_id, order.account, intent, order.quantity, self._clock.now_ns, names
+            )
+        )
+        self._application.tell_change(order)
+        self.registry.reassign(order, intent)
+        self._tell(order)
 
     def position_view(self, run: str, instrument: str) -> PositionView:
         """Return what a run holds of an instrument, with its open orders beside it."""

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
-from framework.model.account import Account, Balance, CashBooked, Settled
+from framework.model.account import Account, Balance, CashBooked, CashReason, Settled
 from framework.model.decimals import (
     CONTEXT,
     ONE,
@@ -34,7 +34,10 @@ from framework.model.decimals import (
 )
 from framework.model.instrument import Instrument
 from framework.model.orders import NO_BUCKET, Bucket, Fee
+from framework.model.records import PositionAssigned
+from framework.portfolio.assignments import move
 from framework.portfolio.holding import Holding, is_base_asset
+from framework.portfolio.ledger_state import HoldingState, LedgerState, RunPurse
 from framework.portfolio.purse import Purses, increase
 
 Mark = Callable[[str], Decimal | None]
@@ -42,6 +45,9 @@ Mark = Callable[[str], Decimal | None]
 
 COST_STEP = Decimal("1e-12")
 REMEMBERED_BOOKINGS = 100_000
+CAPITAL = frozenset(  # what is no profit and no loss; a correction sets right what we had missed
+    {CashReason.DEPOSIT, CashReason.WITHDRAWAL, CashReason.TRANSFER, CashReason.CORRECTION}
+)
 
 
 class Ledger:
@@ -188,6 +194,8 @@ class Ledger:
         for purse in (run_purse, purses.of_account(booking.account)):
             increase(purse.cash, booking.currency, booking.amount)
             increase(purse.booked, booking.currency, booking.amount)
+            if booking.reason in CAPITAL:
+                increase(purse.capital, booking.currency, booking.amount)
         return []
 
     def settle(self, settled: Settled) -> list[Holding]:
@@ -205,6 +213,20 @@ class Ledger:
                 closed.append(holding)
         return closed
 
+    def assign(self, assigned: PositionAssigned) -> list[Holding]:
+        """Move a quantity from one run to another, once per assignment id (`assignments.move`).
+
+        Returns the positions that changed.
+        """
+        account, bucket = assigned.account, assigned.bucket
+        if not self._is_new(account, assigned.assignment_id):
+            return []
+        instrument = self._instrument(assigned.instrument)
+        source = self.holding(account, assigned.from_run, instrument, bucket)
+        target = self.holding(account, assigned.to_run, instrument, bucket)
+        move(self.book, source, target, quantity=assigned.quantity, price=assigned.price)
+        return [source, target]
+
     def cash(self, account: str, run: str | None = None) -> dict[str, Decimal]:
         """Return cash per currency, of a run or of the whole account."""
         return dict(self._purses.read(account, run).cash)
@@ -216,6 +238,10 @@ class Ledger:
     def booked(self, account: str, run: str | None = None) -> dict[str, Decimal]:
         """Return cash booked without a trade, per currency."""
         return dict(self._purses.read(account, run).booked)
+
+    def capital(self, account: str, run: str | None = None) -> dict[str, Decimal]:
+        """Return the part of `booked` that is neither profit nor loss: deposits and the like."""
+        return dict(self._purses.read(account, run).capital)
 
     def account_event(
         self, account: str, time_ns: int, reserved: dict[str, Decimal] | None = None
@@ -263,6 +289,39 @@ class Ledger:
         for holding in self.holdings(account=account, run=run):
             increase(totals, holding.instrument.currency, holding.realised)
         return totals
+
+    def state(self) -> LedgerState:
+        """Return everything in the ledger as plain values; its purses are the ledger's own."""
+        return LedgerState(
+            tuple(
+                HoldingState(
+                    holding.account,
+                    holding.run,
+                    holding.instrument.id,
+                    holding.bucket,
+                    holding.quantity,
+                    holding.cost,
+                    holding.realised,
+                )
+                for holding in self._holdings.values()
+            ),
+            tuple(RunPurse(*key, purse) for key, purse in self._purses.runs.items()),
+            self._purses.accounts,
+            tuple(self._booking_order),
+        )
+
+    def load_state(self, state: LedgerState) -> None:
+        """Take a state over into an empty ledger. Raises UnknownInstrument."""
+        for item in state.purses:
+            self._purses.runs[item.account, item.run] = item.purse
+        self._purses.accounts.update(state.accounts)
+        for held in state.holdings:
+            instrument = self._instrument(held.instrument)
+            holding = self.holding(held.account, held.run, instrument, held.bucket)
+            holding.quantity, holding.cost = held.quantity, held.cost
+            holding.realised = held.realised
+        self._booking_order.extend(state.seen_bookings)
+        self._seen_bookings.update(state.seen_bookings)
 
     def _open(self, account: str, run: str | None) -> Iterator[Holding]:
         for holding in self.holdings(account=account, run=run):

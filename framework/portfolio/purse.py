@@ -8,11 +8,16 @@ from framework.model.decimals import ZERO, add
 
 
 class Purse(msgspec.Struct, eq=False, gc=False):
-    """Cash and fees paid per currency, of one run on one account or of a whole account."""
+    """Cash and fees paid per currency, of one run on one account or of a whole account.
+
+    `booked` is all cash booked without a trade, `capital` the part of it that was brought in or
+    taken out instead of earned or paid.
+    """
 
     cash: dict[str, Decimal] = {}
     fees: dict[str, Decimal] = {}
     booked: dict[str, Decimal] = {}
+    capital: dict[str, Decimal] = {}
 
 
 class Purses:
@@ -20,17 +25,18 @@ class Purses:
 
     Attributes:
         accounts: the purse of each account, the sum of its runs; to be read only.
+        runs: the purse of each (account, run); to be read only.
     """
 
     def __init__(self) -> None:
         self.accounts: dict[str, Purse] = {}
-        self._runs: dict[tuple[str, str], Purse] = {}
+        self.runs: dict[tuple[str, str], Purse] = {}
 
     def of_run(self, account: str, run: str) -> Purse:
         """Return the purse of a run on an account, made empty where there is none yet."""
-        purse = self._runs.get((account, run))
+        purse = self.runs.get((account, run))
         if purse is None:
-            purse = self._runs[account, run] = Purse()
+            purse = self.runs[account, run] = Purse()
         return purse
 
     def of_account(self, account: str) -> Purse:
@@ -44,12 +50,12 @@ class Purses:
         """Return the purse of a run, or without one of the account; an empty one is not kept."""
         if run is None:
             return self.accounts.get(account) or Purse()
-        return self._runs.get((account, run)) or Purse()
+        return self.runs.get((account, run)) or Purse()
 
     def fees(self, account: str, run: str | None) -> dict[str, Decimal]:
         """Return fees paid per currency, of a run or of all runs of the account."""
         totals: dict[str, Decimal] = {}
-        for (owner, name), purse in self._runs.items():
+        for (owner, name), purse in self.runs.items():
             if owner == account and run in (None, name):
                 for currency, amount in purse.fees.items():
                     increase(totals, currency, amount)

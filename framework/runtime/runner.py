@@ -18,6 +18,7 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import msgspec
 import structlog
 
 from framework.clock.clock import LiveClock, LoopClock, VirtualClock
@@ -25,9 +26,13 @@ from framework.engine.driver import Driver
 from framework.engine.engine import Engine
 from framework.errors import FrameworkError, InvariantBroken
 from framework.interfaces import MarketFeed, OrderLog
-from framework.model.events import RunStarted
+from framework.model.events import RunStarted, TradingStarted
+from framework.runtime.journal import open_journal
+from framework.runtime.keeping import Keeping
+from framework.runtime.services import Services
 from framework.runtime.supervisor import Supervisor
-from framework.runtime.wiring import Seams, System, build
+from framework.runtime.system import Seams, System
+from framework.runtime.wiring import build
 from framework.settings.modes import Mode
 from framework.settings.structs import Settings
 from framework.simulation.loop import SimulatedLoop, seeded_random
@@ -36,18 +41,23 @@ from framework.store.memory import MemoryLog
 log = structlog.get_logger("runtime")
 
 START_S = 5.0  # how long the tasks of strategies have to come up
-STRATEGIES_S = 4.0  # how long strategies have at a stop; all waits together: below 10 s (R-10)
+STRATEGIES_S = 3.0  # how long strategies have at a stop; all waits together: below 10 s (R-10)
 RECORDED_S = 0.5  # the same where market time has stopped: only answers from outside may come
 CANCELLED_S = 1.0  # and then their cancelled handlers
-ANSWERS_S = 3.0  # and then venues to answer what the stop policies asked for
+ANSWERS_S = 2.0  # and then venues to answer what the stop policies asked for
 CLOSE_S = 1.0  # and then each adapter
 FAREWELL_ROUNDS = 1_000  # the same on a simulated loop, whose time stands still meanwhile
+READY_POLL_S = 0.01
 TURN = 256  # recorded events per turn of a real loop
 MEMORY_LOG_ENTRIES = 1_000_000  # of a live or paper session without a journal
 
 
 class Runtime:
-    """One configured system; `statistics()` shows its queues, `engine` its state."""
+    """One configured system; `statistics()` shows its queues, `engine` its state.
+
+    `order_log` stands in for the journal of the settings; the runtime closes it. `journal_id` names
+    the journal where there is none on disk.
+    """
 
     def __init__(
         self,
@@ -56,21 +66,26 @@ class Runtime:
         interrupts_handlers: bool = False,
         journal_id: str | None = None,
         order_log: OrderLog | None = None,
+        config: str = "",
     ) -> None:
         self.settings = settings
         self.driver: Driver | None = None
         self.failure: BaseException | None = None
         self.is_recorded = settings.mode in (Mode.BACKTEST, Mode.REPLAY)
         self._interrupts_handlers = interrupts_handlers
+        self._config = config  # the text of the configuration, kept with recorded inputs
         # A backtest must be equal from run to run; a live journal's id must not be guessable.
         self._journal_id = journal_id or (
             f"seed {settings.seed}" if self.is_recorded else secrets.token_hex(16)
         )
-        self._order_log = order_log or MemoryLog(None if self.is_recorded else MEMORY_LOG_ENTRIES)
+        self._order_log = order_log
         self._system: System | None = None
         self._stop_requested: asyncio.Event | None = None
+        self._has_started = False
         self._stack = AsyncExitStack()
         self._supervisor: Supervisor | None = None
+        self._keeping: Keeping | None = None
+        self._services: Services | None = None
         self._feed_scopes: list[anyio.CancelScope] = []
 
     # -- for those who embed it ----------------------------------------------------------------
@@ -111,13 +126,25 @@ class Runtime:
     async def __aenter__(self) -> "Runtime":
         self._stop_requested = asyncio.Event()
         seams = self._seams()
-        self._system = build(self.settings, seams, self._order_log, journal_id=self._journal_id)
-        self._supervisor = Supervisor(self._system.engine, self._system.runs)
         try:
-            await self._start(seams, self._supervisor)
+            self._keeping = keeping = await self._open(seams)
+            engine_seams = msgspec.structs.replace(seams, clock=keeping.clock)
+            self._services = services = Services(
+                self.settings, seams, is_alone=self._is_simulated, is_recorded=self.is_recorded
+            )
+            self._system = system = build(
+                self.settings,
+                engine_seams,
+                keeping.log,
+                journal_id=keeping.log.journal_id,
+                tell=services.tell,
+            )
+            self._supervisor = Supervisor(system.engine, system.runs)
+            services.attach(system, keeping.log)
+            await self._start(seams, system, self._supervisor)
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self._close_adapters()
+                await self._close()
             await self._stack.aclose()
             raise
         return self
@@ -134,6 +161,21 @@ class Runtime:
 
     # -- start -----------------------------------------------------------------------------------
 
+    async def _open(self, seams: Seams) -> Keeping:
+        """Open the journal, or what stands in for it."""
+        url = None if self.is_recorded else self.settings.journal
+        log = self._order_log
+        if log is None and url is not None:
+            log = await open_journal(self.settings, url, seams, is_simulated=self._is_simulated)
+        if log is None:
+            capacity = None if self.is_recorded else MEMORY_LOG_ENTRIES
+            log = MemoryLog(capacity, journal_id=self._journal_id)
+        return Keeping(self.settings, seams, log, is_simulated=self._is_simulated, url=url)
+
+    @property
+    def _is_simulated(self) -> bool:
+        return isinstance(asyncio.get_running_loop(), SimulatedLoop)
+
     def _seams(self) -> Seams:
         loop = asyncio.get_running_loop()
         seed = self.settings.seed
@@ -149,8 +191,11 @@ class Runtime:
             clock=clock, random_for=lambda name: seeded_random(seed, name), blocking=_in_thread
         )
 
-    async def _start(self, seams: Seams, supervisor: Supervisor) -> None:
-        system, engine = self.system, self.engine
+    async def _start(self, seams: Seams, system: System, supervisor: Supervisor) -> None:
+        """Read the log, ask the venues, and only then let strategies and market data begin."""
+        engine, keeping, services = system.engine, self._keeping, self._services
+        if keeping is None or services is None:
+            raise InvariantBroken("the runtime has been started in pieces")
         tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._stack.callback(tasks.cancel_scope.cancel)
         clock = seams.clock
@@ -159,21 +204,49 @@ class Runtime:
             self._stack.callback(clock.stop)
         elif isinstance(clock, (VirtualClock, LoopClock)):
             self._prepare_driver(clock)
+        services.block_accounts()
+        keeping.begin(system, config=self._config, is_pumped=self.is_recorded)
         tasks.start_soon(partial(self._guard, engine.bus.run), name="bus")
         await self._until(lambda: all(not run.subscriber.is_busy for run in system.runs), START_S)
+        keeping.go_on()
+        if not self.is_recorded:
+            system.safeguards.guard_outputs()
+            system.safeguards.watch_runaways()
+            tasks.start_soon(partial(self._guard, keeping.run))
         for venue in system.venues:
             if venue.adapter.broker is not None:
                 tasks.start_soon(partial(self._guard, venue.adapter.broker.run))
-        if self.driver is None and not isinstance(asyncio.get_running_loop(), SimulatedLoop):
+        if self.driver is None and not self._is_simulated:
             watchdog = supervisor.watch_handlers(
                 self.settings.handler_limit_s, interrupts=self._interrupts_handlers
             )
             self._stack.callback(watchdog.stop)
+        if not self.is_recorded:
+            await services.start(tasks, self._guard)
+            await self._until_ready(services)
+        if self._stop_requested is not None and self._stop_requested.is_set():
+            return  # while venues were asked
+        self._start_trading(tasks, system, keeping)
+
+    async def _until_ready(self, services: Services) -> None:
+        """Wait until every account is reconciled, or a stop is requested (R-35)."""
+        stop = self._stop_requested
+        while not services.are_ready() and stop is not None and not stop.is_set():  # noqa: ASYNC110
+            await anyio.sleep(
+                READY_POLL_S
+            )  # several accounts, one stop: any of them may come first
+
+    def _start_trading(self, tasks: anyio.abc.TaskGroup, system: System, keeping: Keeping) -> None:
+        engine = system.engine
+        self._has_started = True
+        engine.bus.publish(TradingStarted(engine.clock.now_ns))
+        keeping.tell_unprotected()
         for run in system.runs:
             run.context.warm_up.start = self._starter(tasks, run.context.warm_up.fetch)
             engine.bus.publish(
                 RunStarted(run.settings.id, run.context.session, engine.clock.now_ns)
             )
+            keeping.redeliver(run)
         engine.bus.deliver_all()
         engine.outputs.release()
         for venue in system.venues:
@@ -239,13 +312,24 @@ class Runtime:
 
     async def _stop(self) -> None:
         """Stop recorded data, then strategies, then what they asked for, then the links."""
-        if self.engine.bus.halted is None and self._supervisor is not None:
+        if self._has_started and self.engine.bus.halted is None and self._supervisor is not None:
             await self._stop_strategies(self._supervisor)
         for scope in self._feed_scopes:
             scope.cancel()
         for run in self.system.runs:
             run.context.unwatch()
-        await self._close_adapters()
+        await self._close()
+
+    async def _close(self) -> None:
+        """Write down what is left, then let go of links, alerts and journal, each for a while."""
+        if self._system is not None:
+            if self._keeping is not None and self._has_started:
+                self._keeping.finish()
+            await self._close_adapters(self._system)
+            if self._services is not None:
+                await self._services.stop()
+        if self._keeping is not None:
+            await self._keeping.aclose()
 
     async def _stop_strategies(self, supervisor: Supervisor) -> None:
         """Let every strategy end within `STRATEGIES_S`, and its orders within `ANSWERS_S`.
@@ -294,8 +378,8 @@ class Runtime:
             while not is_done():  # noqa: ASYNC110 - of many subscribers, with a deadline
                 await anyio.sleep(0.001)
 
-    async def _close_adapters(self) -> None:
-        for venue in self.system.venues:
+    async def _close_adapters(self, system: System) -> None:
+        for venue in system.venues:
             if venue.adapter.close is None:
                 continue
             with anyio.move_on_after(CLOSE_S):

@@ -12,7 +12,7 @@ from framework.clock.watchdog import Watchdog
 from framework.engine.engine import Engine
 from framework.errors import ChannelOverflow, HandlerTimeout
 from framework.model.events import ErrorRaised, RunStopping
-from framework.runtime.wiring import Run
+from framework.runtime.system import Run
 from framework.settings.structs import ErrorPolicy, StopPolicy
 
 log = structlog.get_logger("runtime")

@@ -58,6 +58,7 @@ def check_settings(settings: Settings) -> None:
     check_instruments(settings)
     check_accounts(settings)
     check_strategies(settings)
+    check_risk(settings)
     if settings.mode is Mode.LIVE:
         check_no_literal_secrets(settings)
 
@@ -104,6 +105,24 @@ def check_strategies(settings: Settings) -> None:
         if account is None:
             raise config_error(f"there is no account {strategy.account!r}", key=f"{key}.account")
         check_execution(strategy, settings.venues[account.venue], f"{key}.execution")
+
+
+def check_risk(settings: Settings) -> None:
+    """Refuse limits of accounts, runs or venues that do not exist: they would limit nothing."""
+    runs = {strategy.id for strategy in settings.strategies}
+    for kind, named, known in (
+        ("account", settings.risk.accounts, settings.accounts.keys()),
+        ("strategy", settings.risk.runs, runs),
+    ):
+        part = "accounts" if kind == "account" else "runs"
+        for name in named:
+            if name not in known:
+                raise config_error(f"there is no {kind} {name!r}", key=f"risk.{part}.{name}")
+    for instrument in settings.risk.instruments:
+        venue = instrument.partition(":")[0]
+        if venue not in settings.venues:
+            reason = f"there is no venue {venue!r}; an instrument is named venue:symbol"
+            raise config_error(reason, key=f"risk.instruments.{instrument}")
 
 
 def check_execution(strategy: StrategySettings, venue: VenueSettings, key: str) -> None:

@@ -12,11 +12,16 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from framework.model.calendars import CalendarSettings
 from framework.model.decimals import ONE, ZERO
+from framework.model.exits import ExitRules
 from framework.model.identity import instrument_id
 from framework.model.instrument import Instrument, InstrumentKind, PriceRange
+from framework.model.protection import NO_PROTECTION, Protection
 from framework.model.runs import Execution
+from framework.settings.fields import FieldError, require_positive
 from framework.settings.modes import DataSource, Mode, OrderRoute
+from framework.settings.risk_limits import RiskSettings as RiskSettings
 
 Name = Annotated[
     str,
@@ -50,18 +55,11 @@ Section = dict[str, Any]
 FEED_TURN = 256  # events a feed may publish in one loop turn: the smallest sensible queue
 
 
-class FieldError(ValueError):
-    """A value of `field` makes no sense; the decoder turns it into a `ConfigError` at its key."""
+class Durability(Enum):
+    """When an order may leave: once it is on disk (`full`), or at once (`async`)."""
 
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(reason)
-        self.field = field
-
-
-def require_positive(field: str, value: Decimal | None) -> None:
-    """Raise `FieldError` unless `value` is None or finite and above zero."""
-    if value is not None and (not value.is_finite() or value <= ZERO):
-        raise FieldError(field, f"must be above zero, and is {value}")
+    FULL = "full"
+    ASYNC = "async"
 
 
 class ErrorPolicy(Enum):
@@ -192,7 +190,11 @@ class AccountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StrategySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One strategy: `id` names its durable run, `class` is `"package.module:ClassName"`."""
+    """One strategy: `id` names its durable run, `class` is `"package.module:ClassName"`.
+
+    `allocation` caps the capital the run may bind, in the account's currency; `protection` are
+    the rules that end it; `metadata` is kept with the run for whoever lists it.
+    """
 
     id: Name
     class_: ClassPath = msgspec.field(name="class")
@@ -201,22 +203,15 @@ class StrategySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_error: ErrorPolicy = ErrorPolicy.CONTINUE
     on_stop: StopPolicy = StopPolicy.CANCEL_ENTRIES
     execution: Execution | None = None
-
-
-class RiskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Limits of the gate, in the instrument's currency; None switches a limit off.
-
-    `framework/risk/limits.py` has a struct of its own with the same fields: settings lie below
-    risk and may not import it; the wiring copies one into the other.
-    """
-
-    max_order_notional: Decimal | None = None
-    max_position_notional: Decimal | None = None
-    max_orders_per_second: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    exits: ExitRules | None = None
+    allocation: Decimal | None = None
+    protection: Protection = NO_PROTECTION
+    metadata: dict[Name, Annotated[str, Meta(max_length=1_000)]] = {}
 
     def __post_init__(self) -> None:
-        require_positive("max_order_notional", self.max_order_notional)
-        require_positive("max_position_notional", self.max_position_notional)
+        require_positive("allocation", self.allocation)
+        if self.allocation is None and self.protection.needs_allocation:
+            raise FieldError("protection", "a percent of the allocation needs `allocation`")
 
 
 class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -226,11 +221,45 @@ class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     overflow: QueueOverflow | None = None
 
 
+class MailSecurity(Enum):
+    """How a connection to a mail server is encrypted; `none` only to this computer itself."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+class MailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A mail server and who writes to whom; `password` says where it is: env:NAME, file:PATH."""
+
+    host: Text
+    from_: Text = msgspec.field(name="from")
+    to: Annotated[list[Text], Meta(min_length=1, max_length=20)]
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 587
+    user: str = ""
+    password: str = ""
+    security: MailSecurity = MailSecurity.STARTTLS
+
+
 class AlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where alerts of `level` and above go; an empty `webhook` sends none."""
+    """Where alerts of `level` and above go: one of the three; an empty `webhook` sends none.
+
+    `webhook` is an address, or where one is: env:NAME, file:PATH. `command` is a program and its
+    arguments, started without a shell. `timeout_s` bounds each attempt.
+    """
 
     webhook: str = ""
+    command: Annotated[list[Text], Meta(max_length=64)] = []
+    mail: MailSettings | None = None
     level: LogLevel = LogLevel.WARNING
+    timeout_s: Annotated[float, Meta(gt=0, le=60)] = 4.0
+
+    def __post_init__(self) -> None:
+        named = (("command", bool(self.command)), ("mail", self.mail is not None))
+        given = [("webhook", bool(self.webhook)), *named]
+        used = [name for name, is_given in given if is_given]
+        if len(used) > 1:
+            raise FieldError(used[1], f"an entry has one target, and {used[0]} is given too")
 
 
 class ReplaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -256,6 +285,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One configuration file.
 
     `seed` decides every random number; `journal` is the URL of the order log;
+    while the file `kill_file` exists no new order leaves (by default the journal's path + `.kill`);
     `handler_limit_s` is how long a plain handler may block the loop (live and paper).
     """
 
@@ -265,10 +295,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     venues: dict[Name, VenueSettings] = {}
     accounts: dict[Name, AccountSettings] = {}
     strategies: list[StrategySettings] = []
+    calendars: dict[Name, CalendarSettings] = {}
     risk: RiskSettings = RiskSettings()
     queues: dict[str, QueueSettings] = {}
     journal: Text | None = None
+    durability: Durability = Durability.FULL
+    record_inputs: bool = True
+    exits: ExitRules = ExitRules()
     alerts: list[AlertSettings] = []
+    kill_file: Text | None = None
     replay: ReplaySettings = ReplaySettings()
     backtest: BacktestSettings = BacktestSettings()
     logging: LoggingSettings = LoggingSettings()

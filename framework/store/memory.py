@@ -17,6 +17,8 @@ class MemoryLog:
         self._capacity = capacity
         self._entries: list[Record] = []
         self._snapshot: tuple[int, bytes] | None = None
+        self._of_order: dict[str, list[int]] = {}
+        self._indexed_position = 0
 
     @property
     def durable_position(self) -> int:
@@ -29,7 +31,12 @@ class MemoryLog:
         self.position += 1
         if self._capacity is not None and len(self._entries) >= 2 * self._capacity:
             del self._entries[: -self._capacity]
+            self._of_order.clear()
+            self._indexed_position = 0
         return self.position
+
+    def commit(self) -> None:
+        """Do nothing: an entry is as durable as it gets when it is appended."""
 
     def read(self, after: int = 0) -> Iterator[tuple[int, Record]]:
         """Yield (position, entry) of what follows `after` and is still kept, oldest first."""
@@ -39,7 +46,13 @@ class MemoryLog:
 
     def of_order(self, order_id: str) -> list[tuple[int, Record]]:
         """Return every kept entry about one order, oldest first."""
-        return [(at, entry) for at, entry in self.read() if order_of(entry) == order_id]
+        # Indexed when somebody asks: a backtest that never does pays nothing.
+        for at, entry in self.read(self._indexed_position):
+            self._of_order.setdefault(order_of(entry), []).append(at)
+        self._indexed_position = self.position
+        first = self.position - len(self._entries) + 1
+        positions = self._of_order.get(order_id, ()) if order_id else ()
+        return [(at, self._entries[at - first]) for at in positions]
 
     def save_snapshot(self, position: int, state: bytes) -> None:
         """Keep the core's state as of `position`."""

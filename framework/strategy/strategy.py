@@ -75,6 +75,18 @@ class Strategy:
         self.position = context.position  # type: ignore[method-assign] # same signature
         self._log: Any = None
 
+    # -- what outlives the process -------------------------------------------------------------
+
+    def save_state(self) -> Any:
+        """Return what to keep over a restart (plain values, structs, numbers, texts), or None.
+
+        Called between handlers: each 60 s, after fills, at an orderly stop. It must not change
+        anything.
+        """
+
+    def load_state(self, state: Any) -> None:
+        """Take back what `save_state` returned, as plain values; called before `on_start`."""
+
     # -- handlers ----------------------------------------------------------------------------
 
     def on_start(self) -> Any:

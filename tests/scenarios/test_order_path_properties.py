@@ -109,15 +109,15 @@ class OrderPath(RuleBasedStateMachine):
         value *= MULTIPLIER[instrument]
         size, held = Fraction(quantity), self.position(run, instrument)
         against = -held if is_buy else held
-        if reduce_only and size > against:
-            return False
+        if reduce_only:  # an exit: no limit holds it back, but it counts in the rate
+            return size <= against
         now_ns = self.world.clock.now_ns
         if sum(now_ns - passed_ns < SECOND_NS for passed_ns in self.passed_ns) >= RATE:
             return False
         if size * value > Fraction(ORDER_LIMIT):
             return False
         worst = self.open_quantity(run, instrument, is_buy=is_buy) + size - against
-        is_shrinking = reduce_only or (size <= against and worst <= abs(held))
+        is_shrinking = size <= against and worst <= abs(held)
         return is_shrinking or worst * value <= Fraction(POSITION_LIMIT)
 
     # --- what may happen

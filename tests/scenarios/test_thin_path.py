@@ -253,7 +253,7 @@ def replayed(entries: Sequence[object], like: Runtime) -> Engine:
     engine = Engine(
         clock=clock,
         log=MemoryLog(),
-        journal_id="seed 0",
+        ids=OrderIds("seed 0"),
         account_of=lambda run: "main",
     )
     engine.instruments.update(like.engine.instruments)

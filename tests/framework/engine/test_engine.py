@@ -12,11 +12,12 @@ from framework.errors import InvariantBroken, UnknownInstrument
 from framework.interfaces import BrokerCapabilities
 from framework.model.account import CashBooked, CashReason, Position, Settled
 from framework.model.commands import VenueCommand
-from framework.model.identity import EXTERNAL_RUN
+from framework.model.identity import EXTERNAL_RUN, OrderIds
 from framework.model.instrument import Instrument, InstrumentChanged, InstrumentKind
 from framework.model.orders import OrderIntent, OrderStatus, Side
 from framework.model.reports import EndKind, OrderAccepted, OrderEnded, OrderFilled
-from framework.risk.limits import RiskSettings, standard_checks
+from framework.risk.limits.configured import standard_checks
+from framework.settings.risk_limits import RiskSettings
 from framework.simulation.loop import run_simulated
 from framework.store.memory import MemoryLog
 from tests.scripted_venue import BTC, SECOND_NS, START_NS
@@ -39,10 +40,10 @@ def engine_of(clock: VirtualClock | None = None) -> Engine:
     engine = Engine(
         clock=clock or VirtualClock(START_NS),
         log=MemoryLog(),
-        journal_id="test",
-        checks=standard_checks(RiskSettings()),
+        ids=OrderIds("test"),
         account_of=lambda run: "main",
     )
+    engine.gate.use(standard_checks(RiskSettings()))
     engine.instruments[BTC] = Instrument(BTC, kind=InstrumentKind.PERPETUAL)
     engine.brokers["main"] = Silent()
     engine.bus.pump()

@@ -2,13 +2,13 @@
 
 from framework.model.orders import OrderStatus
 from framework.orders.eviction import ClosedOrders
-from tests.framework.orders.world import World
+from tests.framework.orders.world import FakeArchive, World
 
 
 def evicting(world: World, kept: int) -> ClosedOrders:
     closed = ClosedOrders(world.registry, lambda: len(world.recorded), kept=kept)
     world.desk.after_change.append(closed.after_change)
-    world.registry.lookup_closed = lambda run, key: None
+    world.registry.archive = FakeArchive()
     return closed
 
 

@@ -6,18 +6,11 @@ import pytest
 
 from framework.model.events import OrderAnomaly
 from framework.model.orders import Fill, Order, OrderStatus, Side
-from framework.model.reports import OrderAccepted, OrderFilled
-from framework.orders.order_state import OrderState
-from framework.orders.registry import KeyConflict, OrderHistory
-from tests.framework.orders.world import PERPETUAL, SPOT, World
+from framework.model.reports import OrderFilled
+from framework.orders.registry import KeyConflict
+from tests.framework.orders.world import PERPETUAL, SPOT, FakeArchive, World
 
 D = Decimal
-
-
-def history_of(order: OrderState, *facts: OrderAccepted | OrderFilled) -> OrderHistory:
-    return OrderHistory(
-        order.intent, order.account, order.instrument, order.quantity, order.created_ns, facts
-    )
 
 
 def test_the_same_intent_a_hundred_times_is_one_order() -> None:
@@ -88,13 +81,13 @@ def test_only_buys_paid_in_full_reserve_cash() -> None:
 def test_an_order_is_not_released_while_it_is_open_or_nobody_can_answer_for_it() -> None:
     world = World()
     order = world.buy("1")
-    world.registry.lookup_closed = lambda run, key: None
+    world.registry.archive = FakeArchive()
     assert not world.registry.release(order.order_id)
     world.fill(order, "1", "100")
-    world.registry.lookup_closed = None
+    world.registry.archive = None
     assert not world.registry.release(order.order_id)
 
-    world.registry.lookup_closed = lambda run, key: None
+    world.registry.archive = FakeArchive()
 
     assert world.registry.release(order.order_id)
     assert len(world.registry) == 0
@@ -106,7 +99,7 @@ def test_a_repeated_key_of_a_released_order_is_answered_from_the_log() -> None:
     order = world.buy("1", key="a")
     world.fill(order, "1", "101")
     closed = order.event()
-    world.registry.lookup_closed = lambda run, key: closed if key == "a" else None
+    world.registry.archive = FakeArchive({"a": closed})
     world.registry.release(order.order_id)
 
     again = world.buy("1", key="a")
@@ -122,9 +115,8 @@ def test_with_its_history_a_released_order_is_compared_whole() -> None:
     order = world.buy("1", key="a")
     execution = OrderFilled(order.order_id, "e", D(1), D(101), 5)
     world.desk.apply(execution)
-    closed, history = order.event(), history_of(order, execution)
-    world.registry.lookup_closed = lambda run, key: closed if key == "a" else None
-    world.registry.lookup_history = lambda order_id: history
+    closed = order.event()
+    world.registry.archive = FakeArchive({"a": closed}, {order.order_id: order})
     world.registry.release(order.order_id)
 
     with pytest.raises(KeyConflict):
@@ -138,9 +130,7 @@ def test_a_late_fill_of_a_released_order_is_booked_and_a_repeated_one_is_not() -
     order = world.buy("1")
     execution = OrderFilled(order.order_id, "e", D(1), D(100), 5)
     world.desk.apply(execution)
-    world.registry.lookup_closed = lambda run, key: None
-    history = history_of(order, execution)
-    world.registry.lookup_history = lambda order_id: history
+    world.registry.archive = FakeArchive(orders={order.order_id: order})
     world.registry.release(order.order_id)
     world.emitted.clear()
 

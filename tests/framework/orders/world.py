@@ -1,5 +1,6 @@
 """An order desk with everything around it faked: a clock to set, a price to set, lists to read."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from framework.errors import UnknownInstrument
@@ -8,7 +9,7 @@ from framework.model.commands import VenueCommand
 from framework.model.identity import OrderIds
 from framework.model.instrument import Instrument, InstrumentKind, PriceRange
 from framework.model.market_data import Candle, MarkPrice, Quote, Trade
-from framework.model.orders import Fee, OrderIntent, OrderType, Side
+from framework.model.orders import Fee, Order, OrderIntent, OrderType, Side
 from framework.model.reports import OrderAccepted, OrderFilled
 from framework.orders.order_state import OrderState
 from framework.orders.registry import OrderRegistry
@@ -56,6 +57,24 @@ class FakeMarket:
 
     def reference_price(self, instrument: str) -> float | None:
         return self.price
+
+
+class FakeArchive:
+    """Knows last states by key, and what `read` is to return by order id."""
+
+    def __init__(
+        self,
+        closed: Mapping[str, Order] | None = None,
+        orders: Mapping[str, OrderState] | None = None,
+    ) -> None:
+        self._closed = closed or {}
+        self._orders = orders or {}
+
+    def lookup_closed(self, run: str, key: str) -> Order | None:
+        return self._closed.get(key)
+
+    def read(self, registry: OrderRegistry, order_id: str) -> OrderState | None:
+        return self._orders.get(order_id)
 
 
 class World:

@@ -1,213 +1,269 @@
-"""The gate: first refusal answers, approval counts, and its fused twin agrees with it."""
+"""The gate: first refusal answers, approval counts, missing inputs refuse."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pytest
 
-from framework.model.instrument import Instrument, InstrumentKind, PriceRange
-from framework.model.orders import OrderIntent, OrderType, Side
-from framework.risk.gate import Approved, Gate, GateState, Refused
-from framework.risk.limits import (
-    Proposal,
-    QuantityOnLot,
-    RiskSettings,
-    View,
-    malformed,
-    standard_checks,
-)
+from framework.model.orders import OrderIntent, Side
+from framework.risk.gate import Approved, Gate, Refused
+from framework.risk.inputs import InputFault
+from framework.risk.kill_switch import GateState, KillSwitch
+from framework.risk.limits.configured import standard_checks
+from framework.risk.limits.sizes import QuantityOnLot
+from framework.risk.proposal import Proposal, View
+from framework.settings.risk_limits import RiskSettings
+from tests.framework.risk.samples import SPOT, FakeInputs, buy, gate, sell, view
 
 D = Decimal
-INSTRUMENT = Instrument("v:X", ranges=(PriceRange(D(0), D("0.5")),), lot=D("0.5"))
-BUY = Proposal("r", INSTRUMENT, Side.BUY, OrderType.MARKET, D(1), D(1), D(1))
-SELL = msgspec.structs.replace(BUY, side=Side.SELL)
-FLAT = View(D(0), D(0), D(0), D(0), D(100), 0)
-LONG = View(D(1), D(1), D(0), D(0), D(100), 0)
-
-
-def gate(**limits: object) -> Gate:
-    return Gate(standard_checks(RiskSettings(**limits)))  # type: ignore[arg-type]
+FLAT, LONG = view(), view("1")
 
 
 def test_an_approval_counts_and_a_refusal_does_not() -> None:
     limited = gate(max_orders_per_second=1)
-    wrong = msgspec.structs.replace(BUY, quantity=D("0.3"), remaining=D("0.3"), added=D("0.3"))
-    assert isinstance(limited.check(wrong, FLAT), Refused)
+    assert isinstance(limited.check(buy("0.3"), FLAT), Refused)
 
-    assert isinstance(limited.check(BUY, FLAT), Approved)
-    assert isinstance(limited.check(BUY, FLAT), Refused)
+    assert isinstance(limited.check(buy(), FLAT), Approved)
+    assert isinstance(limited.check(buy(), FLAT), Refused)
+
+
+def test_a_judgement_alone_counts_nothing() -> None:
+    limited = gate(max_orders_per_second=1)
+
+    assert limited.judge(buy(), FLAT) is None
+    assert limited.judge(buy(), FLAT) is None
+
+
+def test_what_was_sent_before_a_restart_counts_at_its_time() -> None:
+    limited = gate(max_orders_per_minute=1, duplicate_window_ms=60_000)
+    limited.count(buy("2"), view(at=0))
+
+    refusal = limited.check(buy("1"), view(at=59_999_999_999))
+    assert isinstance(refusal, Refused)
+    assert refusal.check == "OrderRate"
+    assert isinstance(limited.check(buy("1"), view(at=60_000_000_000)), Approved)
 
 
 def test_a_refusal_names_its_check() -> None:
-    refusal = gate(max_order_notional=D(50)).check(BUY, FLAT)
+    refusal = gate(max_order_notional=D(50)).check(buy(), FLAT)
 
     assert refusal == Refused(
         "order notional 100 is above max_order_notional 50", "MaxOrderNotional"
     )
 
 
+def test_refusals_are_told_of() -> None:
+    told: list[tuple[str, int]] = []
+    limited = gate(max_order_notional=D(50))
+    limited.on_denied = lambda run, now_ns: told.append((run, now_ns))
+
+    limited.check(buy(), view(at=7))
+    limited.check(buy("0.5"), view(at=8))
+
+    assert told == [("r", 7)]
+
+
 def test_reducing_lets_only_through_what_shrinks_the_position() -> None:
     reducing = gate()
     reducing.set_state(GateState.REDUCING, "daily loss")
 
-    assert reducing.check(BUY, FLAT) == Refused("reducing only: daily loss", "GateState")
-    assert isinstance(reducing.check(BUY, LONG), Refused)
-    assert isinstance(reducing.check(SELL, LONG), Approved)
+    assert reducing.state is GateState.REDUCING
+    assert reducing.check(buy(), FLAT) == Refused("reducing only: daily loss", "GateState")
+    assert isinstance(reducing.check(buy(), LONG), Refused)
+    assert isinstance(reducing.check(sell(), LONG), Approved)
+
+
+def test_two_orders_that_shrink_alone_and_turn_the_position_together_do_not_both_pass() -> None:
+    """R-60."""
+    reducing = gate()
+    reducing.set_state(GateState.REDUCING, "daily loss")
+
+    assert isinstance(reducing.check(sell(), view("1", sells="0.5")), Refused)
+    assert isinstance(reducing.check(sell("0.5"), view("1", sells="0.5")), Approved)
+    leaving = sell(reduce_only=True)
+    assert isinstance(reducing.check(leaving, view("1", sells="1")), Approved)
 
 
 def test_halted_lets_only_reduce_only_orders_through() -> None:
     halted = gate()
     halted.set_state(GateState.HALTED, "kill switch")
 
-    assert isinstance(halted.check(SELL, LONG), Refused)
-    exit_order = msgspec.structs.replace(SELL, reduce_only=True)
-    assert isinstance(halted.check(exit_order, LONG), Approved)
+    assert halted.check(sell(), LONG) == Refused("halted: kill switch", "GateState")
+    assert isinstance(halted.check(sell(reduce_only=True), LONG), Approved)
+    assert isinstance(halted.check(sell("2", reduce_only=True), LONG), Refused)  # beyond it
 
 
 def test_a_paused_run_may_reduce_and_others_go_on() -> None:
-    paused = gate()
+    source = FakeInputs()
+    source.runs["other"] = msgspec.structs.replace(source.runs["r"], id="other")
+    paused = gate(source)
     paused.pause("r", "too many losses")
 
-    assert paused.check(BUY, FLAT) == Refused("paused: too many losses", "GateState")
-    assert isinstance(paused.check(SELL, LONG), Approved)
-    other = msgspec.structs.replace(BUY, run="other")
-    assert isinstance(paused.check(other, FLAT), Approved)
+    assert paused.is_paused("r")
+    assert paused.check(buy(), FLAT) == Refused("paused: too many losses", "GateState")
+    assert isinstance(paused.check(sell(), LONG), Approved)
+    assert isinstance(paused.check(buy(run="other"), FLAT), Approved)
     paused.resume("r")
-    assert isinstance(paused.check(BUY, FLAT), Approved)
+    assert isinstance(paused.check(buy(), FLAT), Approved)
+
+
+def test_a_flag_set_by_another_thread_halts_the_gate_at_once() -> None:
+    """R-64."""
+    switch = KillSwitch()
+    stopped = Gate(standard_checks(RiskSettings()), switch)
+    switch.is_tripped = True
+
+    assert stopped.state is GateState.HALTED
+    assert stopped.check(buy(), FLAT) == Refused("halted: the kill switch is set", "GateState")
+    intent = OrderIntent("r", "k", "v:X", Side.BUY, D(1))
+    answer = stopped.approve_plain(
+        intent, SPOT, D(100), position=D(0), open_quantity=D(0), now_ns=0
+    )
+    assert answer is None
 
 
 def test_a_gate_with_other_checks_has_no_fused_twin() -> None:
     intent = OrderIntent("r", "k", "v:X", Side.BUY, D(1))
     own = Gate([QuantityOnLot()])
 
-    answer = own.approve_plain(
-        intent, INSTRUMENT, D(100), position=D(0), open_quantity=D(0), now_ns=0
-    )
+    answer = own.approve_plain(intent, SPOT, D(100), position=D(0), open_quantity=D(0), now_ns=0)
 
     assert answer is None
 
 
-QUANTITIES = st.sampled_from(
-    [D(0), D(-1), D("0.25"), D("0.5"), D(1), D(3), D(10), D("NaN"), D("Infinity"), D("1E+40")]
-)
-PRICES = st.none() | st.sampled_from([D(0), D("0.3"), D(50), D("100.5"), D(200), D("NaN")])
-SIGNED = st.sampled_from([D(-10), D(-1), D("-0.5"), D(0), D("0.5"), D(1), D(10)])
-OPEN = st.sampled_from([D(0), D("0.5"), D(1), D(10)])
-LIMITS = st.none() | st.sampled_from([D(50), D(100), D(500), D(1000)])
-VARIANTS = st.sampled_from(
+class Raising:
+    """A check whose input failed in a way of its own."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def check(self, proposal: Proposal, view: View) -> str | None:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
     [
-        INSTRUMENT,
-        msgspec.structs.replace(INSTRUMENT, multiplier=D(2), maximum_quantity=D(3)),
-        msgspec.structs.replace(INSTRUMENT, ranges=(), lot=None, minimum_quantity=D("0.5")),
-        msgspec.structs.replace(INSTRUMENT, maximum_price=D(150), minimum_price=D(1)),
-        msgspec.structs.replace(INSTRUMENT, kind=InstrumentKind.INDEX),
-    ]
+        (InputFault("the moon", "is missing"), "the moon is missing"),
+        (OverflowError("28 digits"), "it cannot be judged: OverflowError"),
+    ],
 )
+def test_what_cannot_be_judged_is_refused(error: Exception, reason: str) -> None:
+    """R-61."""
+    assert Gate([Raising(error)]).check(buy(), FLAT) == Refused(reason, "Raising")
 
 
-@settings(max_examples=600, deadline=None)
-@given(
-    intent=st.builds(
-        OrderIntent,
-        run=st.just("r"),
-        key=st.sampled_from(["k", "", "x" * 161]),
-        instrument=st.just("v:X"),
-        side=st.sampled_from(Side),
-        quantity=st.none() | QUANTITIES,
-        type=st.sampled_from([OrderType.MARKET, OrderType.LIMIT, OrderType.STOP]),
-        price=PRICES,
-        stop_price=st.none() | st.just(D(100)),
-        quote_quantity=st.none() | st.just(D(100)),
-        reduce_only=st.booleans(),
-        send_by_ns=st.none() | st.sampled_from([1, 10]),
-    ),
-    instrument=VARIANTS,
-    value=st.none() | st.sampled_from([D(50), D("100.5"), D(200)]),
-    position=SIGNED,
-    opened=OPEN,
-    order_limit=LIMITS,
-    position_limit=LIMITS,
-    rate=st.none() | st.sampled_from([1, 2]),
-    before=st.integers(0, 2),
-    state=st.sampled_from(GateState),
-    is_paused=st.booleans(),
+def test_an_error_of_a_check_itself_sends_nothing_either() -> None:
+    """A bug is told as one; nothing was counted and nothing follows."""
+    with pytest.raises(RuntimeError):
+        Gate([Raising(RuntimeError("a bug"))]).check(buy(), FLAT)
+
+
+LIMITS: dict[str, object] = {
+    "price_collar_bps": D(1000),
+    "max_open_orders": 5,
+    "max_same_direction_fills": 5,
+    "prevent_self_match": True,
+    "max_gross_notional": D(10**6),
+    "max_net_notional": D(10**6),
+    "max_daily_loss": D(10**6),
+    "require_cash": True,
+    "max_reference_age_s": 60,
+}
+INPUTS = {
+    "run": "run 'r'",
+    "account_execution": "execution of account 'main'",
+    "capabilities": "capabilities of account 'main'",
+    "market_is_open": "trading hours of v:X",
+    "reference": "reference price of v:X",
+    "stakes": "positions of account 'main'",
+    "available_cash": "cash of account 'main' in USD",
+    "order_cost": "cost of an order on account 'main'",
+    "profits_today": "today's profit of account 'main'",
+    "open_order_count": "number of open orders",
+    "orders_filled_in_a_row": "fills of run 'r' in v:X",
+    "resting_orders": "open orders of account 'main' in v:X",
+    "account_currency": "currency of account 'main'",
+}
+LISTED = msgspec.structs.replace(SPOT, calendar="XNYS")
+
+
+def failing(*arguments: object) -> object:
+    raise ConnectionError("no answer")
+
+
+def missing(*arguments: object) -> object:
+    return None
+
+
+@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize(
+    ("fault", "told"), [(failing, "failed: ConnectionError: no answer"), (missing, "is missing")]
 )
-def test_what_the_fused_twin_approves_every_check_approves(
-    intent: OrderIntent,
-    instrument: Instrument,
-    value: Decimal | None,
-    position: Decimal,
-    opened: Decimal,
-    order_limit: Decimal | None,
-    position_limit: Decimal | None,
-    rate: int | None,
-    before: int,
-    state: GateState,
-    *,
-    is_paused: bool,
+def test_an_order_is_refused_by_the_name_of_the_input_that_is_missing_or_fails(
+    name: str, fault: Callable[..., object], told: str
 ) -> None:
-    """R-60: the quick way through never lets more pass, and counts the same."""
-    limits = {
-        "max_order_notional": order_limit,
-        "max_position_notional": position_limit,
-        "max_orders_per_second": rate,
-    }
-    fused, plain = gate(**limits), gate(**limits)
-    buys, sells = (opened, D(0)) if intent.side is Side.BUY else (D(0), opened)
-    view = View(position, position, buys, sells, value, 5)
-    for one in (fused, plain):
-        for _ in range(before):
-            one.check(BUY, View(D(0), D(0), D(0), D(0), D("0.5"), 4))
-        one.set_state(state, "test")
-        if is_paused:
-            one.pause("r", "test")
-    quantity = intent.quantity
+    """R-61: each input faulted, and the same order passes with all of them."""
+    source = FakeInputs()
+    source.runs["r"] = msgspec.structs.replace(source.runs["r"], allocation=D(10**6))
+    order = buy("1", price=D(100), instrument=LISTED)
+    assert isinstance(gate(source, **LIMITS).check(order, view()), Approved)
 
-    notional = fused.approve_plain(
-        intent, instrument, value, position=position, open_quantity=opened, now_ns=5
-    )
+    setattr(source, name, fault)
+    refusal = gate(source, **LIMITS).check(order, view())
 
-    if notional is not None:
-        assert quantity is not None
-        assert malformed(intent, 5) is None
-        proposal = Proposal(
-            "r",
-            instrument,
-            intent.side,
-            intent.type,
-            quantity,
-            quantity,
-            quantity,
-            intent.price,
-            intent.stop_price,
-            reduce_only=intent.reduce_only,
-        )
-        assert isinstance(plain.check(proposal, view), Approved)
-        assert value is not None
-        assert notional == instrument.notional(value, quantity)
-        follow_up = (fused.check(BUY, FLAT), plain.check(BUY, FLAT))
-        assert follow_up[0] == follow_up[1]  # both have counted it
+    assert isinstance(refusal, Refused)
+    assert refusal.reason == f"{INPUTS[name]} {told}"
 
 
-@settings(max_examples=300, deadline=None)
-@given(
-    side=st.sampled_from(Side),
-    quantity=st.sampled_from([D("0.5"), D(1), D(4)]),
-    position=SIGNED,
-    limit=st.sampled_from([D(100), D(500), D(1000)]),
-)
-def test_the_fused_twin_answers_ordinary_orders_itself(
-    side: Side, quantity: Decimal, position: Decimal, limit: Decimal
-) -> None:
-    """Else it would be equal only by never saying yes."""
-    limited = gate(max_position_notional=limit)
-    intent = OrderIntent("r", "k", "v:X", side, quantity)
-    signed = quantity if side is Side.BUY else -quantity
+EXITS_NEED = {"run", "account_execution", "capabilities"}
 
-    notional = limited.approve_plain(
-        intent, INSTRUMENT, D(100), position=position, open_quantity=D(0), now_ns=0
-    )
 
-    if abs(position + signed) * 100 <= limit:
-        assert notional == quantity * 100
+@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("kind", ["reduce_only", "is_closing"])
+def test_an_exit_leaves_whatever_guards_against_growth_has_no_answer(name: str, kind: str) -> None:
+    """Only what tells whether it is ours to send at all is asked for an exit."""
+    source = FakeInputs()
+    setattr(source, name, failing)
+    leaving = sell("1", instrument=LISTED, **{kind: True})
+
+    verdict = gate(source, **LIMITS).check(leaving, view("1", price=None, at=10**18))
+
+    assert isinstance(verdict, Refused) is (name in EXITS_NEED)
+
+
+TIGHT: dict[str, object] = {
+    "max_order_notional": D(1),
+    "max_position_notional": D(1),
+    "max_order_quantity": D("0.5"),
+    "price_collar_bps": D(1),
+    "max_orders_per_second": 1,
+    "max_orders_per_minute": 1,
+    "max_orders_per_day": 1,
+    "max_open_orders": 1,
+    "duplicate_window_ms": 1000,
+    "max_same_direction_fills": 1,
+    "prevent_self_match": True,
+    "max_gross_notional": D(1),
+    "max_net_notional": D(1),
+    "max_daily_loss": D(1),
+    "require_cash": True,
+    "allowed_instruments": [],
+    "allowed_runs": [],
+    "allowed_accounts": [],
+    "max_reference_age_s": 1,
+}
+
+
+@pytest.mark.parametrize("kind", ["reduce_only", "is_closing"])
+def test_no_limit_however_tight_holds_an_exit_back(kind: str) -> None:
+    source = FakeInputs()
+    source.open, source.open_orders, source.in_a_row = False, 99, 99
+    source.cash, source.profits = D(-5), {"USD": D(-(10**6))}
+    tight = gate(source, **TIGHT)
+    leaving = sell("9", price=D(1), instrument=LISTED, **{kind: True})
+
+    for at in range(3):
+        assert isinstance(tight.check(leaving, view("9", sells="50", at=at)), Approved)
+    assert isinstance(tight.check(buy(), view()), Refused)

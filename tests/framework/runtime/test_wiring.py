@@ -10,6 +10,7 @@ import pytest
 from framework import Order, OrderStatus, Strategy
 from framework.clock.clock import VirtualClock
 from framework.errors import ConfigError
+from framework.model.account import CashBooked
 from framework.model.market_data import Quote
 from framework.runtime.adapters import find_adapter
 from framework.runtime.wiring import Seams, build, describe
@@ -29,6 +30,7 @@ from tests.scripted_venue import (
     SECOND_NS,
     START_NS,
     Script,
+    entries,
     play,
     quote,
     run_settings,
@@ -68,10 +70,11 @@ def test_what_would_run_can_be_described() -> None:
 
 
 def test_opening_balances_belong_to_nobody_in_particular() -> None:
-    system = built(settings(run_settings(Idle), script=[]))
+    runtime = play(settings(run_settings(Idle), script=[]))
 
-    assert system.engine.ledger.cash("main") == {"USD": Decimal(1_000_000)}
-    assert system.engine.ledger.cash("main", "run").get("USD", 0) == 0
+    assert runtime.engine.ledger.cash("main") == {"USD": Decimal(1_000_000)}
+    assert runtime.engine.ledger.cash("main", "run").get("USD", 0) == 0
+    assert [booking.run for booking in entries(runtime, CashBooked)] == ["external"]
 
 
 @pytest.mark.parametrize(

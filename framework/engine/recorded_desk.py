@@ -1,0 +1,73 @@
+"""The order desk as a recorded run sees it: each command is written down before it is carried out.
+
+`PlayedDesk` in `playback.py` is its counterpart, so that both name what a command is.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from framework.model.inputs import CommandAnswered, CommandIssued
+from framework.orders.order_state import OrderState
+
+if TYPE_CHECKING:
+    from framework.engine.recorded_run import Line
+    from framework.engine.recorder import Recorder
+
+COMMANDS = frozenset(
+    {"submit", "deny", "submit_basket", "cancel", "modify", "cancel_all", "close", "flatten"}
+)
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class RecordedDesk:
+    """Passes everything on to `desk`, commands through the recorder."""
+
+    def __init__(self, desk: Any, line: "Line", recorder: "Recorder") -> None:
+        self._desk = desk
+        self._line = line
+        self._recorder = recorder
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the desk's own, made to be recorded if it is a command."""
+        found = getattr(self._desk, name)
+        if name in COMMANDS:
+            found = partial(self._command, name, found)
+        setattr(self, name, found)
+        return found
+
+    def _command(self, name: str, call: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
+        line, recorder = self._line, self._recorder
+        recorder.check_caller(line, name)
+        time_ns = recorder.now_ns
+        recorder.write(CommandIssued(line.index, name, arguments_of(args, named), time_ns))
+        outcome = ""
+        try:
+            result = recorder.as_core(time_ns, partial(call, *args, **named))
+            outcome = outcome_of(result)
+        except Exception as error:
+            outcome = repr(error)
+            raise
+        finally:
+            recorder.write(CommandAnswered(line.index, outcome))
+        return result
+
+
+def arguments_of(args: tuple[Any, ...], named: dict[str, Any]) -> msgspec.Raw:
+    """Return the arguments of a command as bytes that are equal for equal arguments."""
+    return msgspec.Raw(_encode((args, named)))
+
+
+def outcome_of(result: Any) -> str:
+    """Return what a command came to as text: ids with status and reason, or a refusal."""
+    if result is None:
+        return ""
+    if isinstance(result, OrderState):
+        facts = result.facts
+        return f"{result.order_id} {facts.status.value} {facts.refusal}".rstrip()
+    if isinstance(result, list | tuple):
+        return ", ".join(map(outcome_of, cast(list[Any], result)))
+    return str(result)

@@ -1,0 +1,89 @@
+"""What venues say of orders, executions, positions and cash, turned into our state.
+
+Only where a venue can be out of reach: a simulated one answers within the step.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from framework.engine.engine import Engine
+from framework.engine.order_care import Alert, OrderCare
+from framework.model.account import CashBooked
+from framework.model.commands import VenueCommand
+from framework.model.identity import OrderIds
+from framework.model.venue_state import ExecutionReport, OrderNotFound, OrderReport, VenueState
+from framework.orders.doubt import Access, Doubts, access_of
+from framework.orders.intake import Intake
+from framework.orders.reconcile import Reconciliation
+from framework.portfolio.runs import Runs
+
+REPORTS = (OrderReport, ExecutionReport, OrderNotFound)
+
+
+class VenueTruth:
+    """Doubts, reports and reconciliation of every account that trades for real."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        runs: Runs,
+        care: OrderCare,
+        *,
+        ids: OrderIds,
+        price_of: Callable[[str], Decimal | None],
+        alert: Alert,
+    ) -> None:
+        self._engine = engine
+        self._runs = runs
+        self._care = care
+        desk, registry, clock = engine.desk, engine.registry, engine.clock
+        self.doubts = Doubts(access=self._access, find=registry.find, alert=alert)
+        self.intake = Intake(
+            desk=desk,
+            registry=registry,
+            ids=ids,
+            doubts=self.doubts,
+            clock=clock,
+            record=engine.record,
+            alert=alert,
+        )
+        self.reconciliation = Reconciliation(
+            intake=self.intake,
+            registry=registry,
+            ledger=engine.ledger,
+            doubts=self.doubts,
+            ids=ids,
+            access=self._access,
+            clock=clock,
+            book=self._book,
+            adopt=desk.adopt,
+            price_of=price_of,
+            record=engine.record,
+            alert=alert,
+        )
+
+    def attach(self) -> None:
+        """Begin to listen: after the log was read into the parts."""
+        engine = self._engine
+        engine.desk.after_change += [self.doubts.after_change, self.intake.after_change]
+        for kind in REPORTS:
+            engine.bus.set_step(kind, self.intake.take)
+        engine.bus.set_step(VenueState, self._reconcile)
+        engine.outputs.mark_sent = self._mark_sent
+
+    def _access(self, account: str) -> Access:
+        return access_of(self._engine.brokers[account])
+
+    def _mark_sent(self, command: VenueCommand) -> None:
+        self._engine.desk.mark_sent(command)
+        self.doubts.note_sent(command, self._engine.clock.now_ns)
+
+    def _reconcile(self, state: VenueState) -> None:
+        findings = self.reconciliation.apply(state)
+        if findings.unbacked is not None:
+            self._runs.mark_unbacked(state.account, findings.unbacked)
+
+    def _book(self, booking: CashBooked) -> None:
+        self._engine.desk.apply(booking)
+        if booking.instrument:
+            self._care.positions_changed(booking.run, booking.instrument)

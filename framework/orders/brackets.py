@@ -1,0 +1,291 @@
+"""Brackets: an entry's exits follow what is filled of it and still held, and exclude each other.
+
+A bracket is settled after every change of an order of its position: what should be is computed
+from the states of its orders (`cover.py`), and what differs is changed (`sizing.py`), then sent
+(`placement.py`). So any order of arrival, repeats and corrections lead to the same exits, and a
+restart to the same as well.
+
+A leg that was cancelled on request stays away until the bracket has come down to nothing. One that
+ended unasked is made again: held, with `native_only` at the venue; after `refused_limit` of them in
+a row the role is tripped: an alert, and for a stop or trail what the rules say (R-31).
+"""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+from framework.interfaces import BrokerCapabilities, Clock
+from framework.model.decimals import ZERO, add, negate, subtract
+from framework.model.exits import ExitRules, Unprotected
+from framework.model.records import HoldRole
+from framework.model.reports import FillCorrection, OrderFact, OrderFilled, OrderTriggered
+from framework.orders.cover import Bracket, Line, give_back, line_of, write_off
+from framework.orders.exits import NAMES, PROTECTIVE
+from framework.orders.held_desk import Alert, HeldDesk
+from framework.orders.legs import (
+    IN_CORE,
+    is_due,
+    is_executing,
+    is_failed,
+    is_given_up,
+    is_held,
+    is_live,
+)
+from framework.orders.order_state import OrderState
+from framework.orders.placement import Placement
+from framework.orders.sizing import Sizing
+
+SWEEP_FROM = 1_000
+
+
+class Brackets:
+    """Settles every bracket; all state but counters is in the orders.
+
+    `capabilities` are asked for by account, `rules` by run.
+
+    Attributes:
+        by_entry: the brackets by their entry's order id, oldest first; to be read only.
+    """
+
+    def __init__(
+        self,
+        *,
+        desk: HeldDesk,
+        clock: Clock,
+        capabilities: Callable[[str], BrokerCapabilities],
+        rules: Callable[[str], ExitRules],
+        alert: Alert,
+    ) -> None:
+        self._desk = desk
+        self._clock = clock
+        self._rules = rules
+        self._alert = alert
+        self._sizing = Sizing(desk=desk, capabilities=capabilities, rules=rules, alert=alert)
+        self._placement = Placement(
+            desk=desk, sizing=self._sizing, capabilities=capabilities, rules=rules
+        )
+        self.by_entry: dict[str, Bracket] = {}
+        self._lines: dict[Line, list[Bracket]] = {}
+        self._held: dict[Line, Decimal] = {}  # as settled last
+        self._sweep_at = SWEEP_FROM
+
+    def __len__(self) -> int:
+        """Return how many brackets there are."""
+        return len(self.by_entry)
+
+    def __iter__(self) -> Iterator[Bracket]:
+        """Yield the brackets, oldest first."""
+        return iter(list(self.by_entry.values()))
+
+    @property
+    def lines(self) -> list[Line]:
+        """The positions that have brackets."""
+        return list(self._lines)
+
+    def bracket_of(self, order: OrderState) -> Bracket | None:
+        """Return the bracket that an entry or exit belongs to."""
+        return self.by_entry.get(order.parent or order.order_id)
+
+    def rebuild(self) -> None:
+        """Read everything off the orders in memory, oldest first; nothing is changed."""
+        self.by_entry.clear()
+        self._lines.clear()
+        self._held.clear()
+        for order in self._desk.registry:
+            self._take_in(order)
+        for bracket in self.by_entry.values():
+            bracket.recall()
+            limit = self._rules(bracket.entry.run).refused_limit
+            for role in bracket.roles:
+                newest = bracket.newest(role)
+                if newest is not None and is_failed(newest) and bracket.cover > ZERO:
+                    bracket.tripped[role] = bracket.failure_count(role) >= limit
+        for line in self._held:
+            self._held[line] = self._quantity(line)
+
+    def hear(self, order: OrderState, fact: OrderFact | None) -> None:
+        """React to a change of an order, an exit, an entry or any other; to be told of each."""
+        is_new = self._take_in(order)
+        line = line_of(order)
+        bracket = self.bracket_of(order)
+        if bracket is not None:
+            if is_new:
+                # One that came back from the log: only what is filled just now is to be covered.
+                new = fact.quantity if isinstance(fact, OrderFilled) else ZERO
+                bracket.written_off = max(ZERO, subtract(bracket.due_cover(), new))
+            if order.facts.is_closed:
+                self._sizing.forget(order)
+            self._activate(bracket)
+        elif isinstance(fact, FillCorrection) and line in self._held:
+            self._give_back(line)
+        self.settle(line)
+
+    def settle(self, line: Line) -> None:
+        """Make the exits of a position what they should be; changes nothing if they are."""
+        if line not in self._held:
+            return
+        held = self._held[line] = self._quantity(line)
+        brackets = self._lines.get(line)
+        if brackets is None:
+            return
+        for bracket in brackets:
+            _give_up(bracket)
+        write_off([b for b in brackets if b.is_long], held)
+        write_off([b for b in brackets if not b.is_long], negate(held))
+        for bracket in brackets:
+            self._settle_one(bracket)
+        active = [bracket for bracket in brackets if not bracket.is_over()]
+        if active:
+            self._lines[line] = active
+        else:
+            del self._lines[line]
+
+    def fire(self, leg: OrderState) -> None:
+        """Let a held leg go: its price was met. It is written down even if it has to wait."""
+        if is_held(leg) and not is_due(leg):
+            self._desk.apply(OrderTriggered(leg.order_id, self._clock.now_ns, IN_CORE))
+
+    def is_tripped(self, order: OrderState) -> bool:
+        """Tell whether an exit, or any of an entry, is not sent any more."""
+        bracket = self.bracket_of(order)
+        return bracket is not None and bool(_tripped_roles(bracket, order))
+
+    def reset(self, order: OrderState) -> None:
+        """Send a tripped exit, or all those of an entry, again."""
+        bracket = self.bracket_of(order)
+        if bracket is not None:
+            for role in _tripped_roles(bracket, order):
+                del bracket.tripped[role]
+                bracket.forgiven[role] = len(bracket.legs[role])
+            self.settle(line_of(bracket.entry))
+
+    def keeps(self, order: OrderState) -> bool:
+        """Tell whether an order has to stay in memory: its bracket is not over."""
+        bracket = self.bracket_of(order)
+        return bracket is not None and not bracket.is_over()
+
+    def _take_in(self, order: OrderState) -> bool:
+        """Index an entry with exits, or an exit; tell whether it is a new bracket."""
+        if order.parent:
+            bracket = self.by_entry.get(order.parent)
+            if bracket is not None and order.role in NAMES:
+                bracket.take_in(order)
+            return False
+        if order.intent.exits is None or order.order_id in self.by_entry:
+            return False
+        bracket = self.by_entry[order.order_id] = Bracket(order)
+        self._held.setdefault(line_of(order), ZERO)
+        self._activate(bracket)
+        self._sweep()
+        return True
+
+    def _activate(self, bracket: Bracket) -> None:
+        """Count a bracket among those of its position, by age; over ones are left out of it."""
+        brackets = self._lines.setdefault(line_of(bracket.entry), [])
+        if bracket not in brackets:
+            brackets.append(bracket)
+            brackets.sort(key=_age)
+
+    def _sweep(self) -> None:
+        """Forget brackets that are over and whose entry has left memory."""
+        if len(self.by_entry) < self._sweep_at:
+            return
+        registry = self._desk.registry
+        for order_id, bracket in list(self.by_entry.items()):
+            if bracket.is_over() and registry.get(order_id) is None:
+                del self.by_entry[order_id]
+        self._sweep_at = 2 * len(self.by_entry) + SWEEP_FROM
+
+    def _quantity(self, line: Line) -> Decimal:
+        for holding in self._desk.ledger.of_run(line.run, line.instrument):
+            if holding.account == line.account and holding.bucket == line.bucket:
+                return holding.quantity
+        return ZERO
+
+    def _give_back(self, line: Line) -> None:
+        """Cover again what another order's corrected execution has brought back."""
+        grown = subtract(self._quantity(line), self._held[line])
+        brackets = [b for b in self.by_entry.values() if line_of(b.entry) == line]
+        brackets.sort(key=_age)
+        for side, part in ((True, grown), (False, negate(grown))):
+            for bracket in give_back([b for b in brackets if b.is_long is side], part):
+                self._activate(bracket)
+
+    def _settle_one(self, bracket: Bracket) -> None:
+        bracket.cover = max(ZERO, bracket.due_cover())
+        quantity = bracket.entry.instrument.round_quantity(bracket.cover)
+        if not quantity:
+            bracket.tripped.clear()
+            for leg in bracket.open_legs():
+                self._sizing.take_back(leg, "the position is closed")
+            return
+        is_reviving = bracket.is_given_up()
+        for role in bracket.roles:
+            self._settle_role(bracket, role, quantity, is_reviving=is_reviving)
+        self._placement.place(bracket)
+
+    def _settle_role(
+        self, bracket: Bracket, role: HoldRole, quantity: Decimal, *, is_reviving: bool
+    ) -> None:
+        """Bring a role's newest leg to its size and price, or make it."""
+        for leg in bracket.legs[role]:
+            if is_executing(leg):
+                quantity = subtract(quantity, leg.facts.remaining)
+            elif is_live(leg) and is_given_up(leg):
+                self._sizing.take_back(leg, "replaced")
+        newest = bracket.newest(role)
+        if quantity <= ZERO:
+            return
+        if newest is None or newest.facts.is_closed or is_executing(newest) or is_given_up(newest):
+            if newest is None or not is_given_up(newest) or is_reviving:
+                self._make(bracket, role, quantity)
+        else:
+            self._sizing.size(bracket, newest, quantity)
+
+    def _make(self, bracket: Bracket, role: HoldRole, quantity: Decimal) -> None:
+        """Make a leg, unless this role keeps failing."""
+        newest = bracket.newest(role)
+        failures = bracket.failure_count(role)
+        if failures >= self._rules(bracket.entry.run).refused_limit:
+            if not bracket.tripped.get(role) and newest is not None:
+                bracket.tripped[role] = True
+                self._trip(bracket, role, newest)
+            return
+        if newest is not None and is_failed(newest):
+            message = f"exit {newest.intent.key} was refused: {newest.reason or 'no reason given'}"
+            self._alert("exit_refused", "warning", message, newest)
+        self._sizing.make(bracket, role, quantity)
+
+    def _trip(self, bracket: Bracket, role: HoldRole, leg: OrderState) -> None:
+        entry = bracket.entry.intent
+        message = (
+            f"the {NAMES[role]} of order {entry.key} was refused"
+            f" {bracket.failure_count(role)} times in a row and is not sent any more:"
+            f" {bracket.cover} of {entry.instrument} are without it"
+        )
+        self._alert("exit_tripped", "critical", message, leg)
+        rules = self._rules(bracket.entry.run)
+        if role in PROTECTIVE and rules.when_unprotected is Unprotected.CLOSE:
+            self._desk.close(entry.run, entry.instrument, entry.bucket)
+
+
+def _age(bracket: Bracket) -> tuple[int, str]:
+    return bracket.entry.created_ns, bracket.entry.order_id
+
+
+def _tripped_roles(bracket: Bracket, order: OrderState) -> list[HoldRole]:
+    return [
+        role
+        for role, is_tripped in bracket.tripped.items()
+        if is_tripped and (order is bracket.entry or role is order.role)
+    ]
+
+
+def _give_up(bracket: Bracket) -> None:
+    """Write off what was covered until now once the end of every exit was asked for."""
+    if bracket.cover > ZERO and bracket.is_given_up():
+        share = min(bracket.cover, max(ZERO, bracket.due_cover()))
+        bracket.written_off = add(bracket.written_off, share)
+        bracket.cover = ZERO
+    over = bracket.due_cover()
+    if over < ZERO:  # a given-up exit filled all the same, or fills of the entry were taken back
+        bracket.written_off = max(ZERO, add(bracket.written_off, over))

@@ -1,0 +1,111 @@
+"""Leg prices: counted from the entry's average fill price, and following it when it moves.
+
+A leg somebody changed keeps its distance to what was counted: it moves by what the counted price
+moves by.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from framework.model.decimals import add, subtract
+from framework.model.orders import AtPrice, OrderIntent, RequestState
+from framework.model.records import HoldRole
+from framework.orders.cover import Bracket
+from framework.orders.exits import STOP_LOSS, TAKE_PROFIT, TRAIL, exit_intent, price_of
+from framework.orders.order_state import OrderState
+from framework.orders.trailing import stop_behind
+
+
+def new_leg_intent(
+    bracket: Bracket,
+    role: HoldRole,
+    *,
+    key: str,
+    quantity: Decimal,
+    oco_group: str,
+) -> OrderIntent:
+    """Return the intent of a role's next leg, priced like its newest one where there is one."""
+    before = bracket.newest(role)
+    price = counted_price(bracket, role)
+    if before is not None and role is not TRAIL:
+        price = _moved(bracket, before) or own_price(before)
+    return exit_intent(
+        bracket.entry.intent, role, key=key, quantity=quantity, price=price, oco_group=oco_group
+    )
+
+
+def counted_price(
+    bracket: Bracket, role: HoldRole, average: Decimal | None = None
+) -> Decimal | None:
+    """Return an exit's price from the entry's average; None: a trail without activation."""
+    entry = bracket.entry
+    if average is None:
+        average = entry.facts.average_price
+    exits = entry.intent.exits
+    if average is None or (role is TRAIL and (exits is None or exits.trail_activation is None)):
+        return None
+    return price_of(role, entry.intent, average, entry.instrument)
+
+
+def wanted_prices(bracket: Bracket, leg: OrderState) -> dict[str, Decimal]:
+    """Return what of a leg's prices has to change, by the names `modify` has for them."""
+    moved = _moved(bracket, leg)
+    if moved is None or moved == own_price(leg):
+        return {}
+    return {"price" if leg.role is TAKE_PROFIT else "stop_price": moved}
+
+
+def note_answer(bracket: Bracket, leg: OrderState) -> None:
+    """Note what became of a price change the venue was asked for."""
+    if leg.facts.modify_state is RequestState.NONE:
+        average = bracket.repriced.pop(leg.order_id, None)
+        if average is not None and not leg.facts.is_modify_refused:
+            bracket.priced[leg.order_id] = average
+
+
+def own_price(leg: OrderState) -> Decimal | None:
+    """Return the price that a stop or target waits for."""
+    return leg.facts.price if leg.role is TAKE_PROFIT else leg.facts.stop_price
+
+
+def trail_start(bracket: Bracket, leg: OrderState) -> tuple[Decimal, Decimal] | None:
+    """Return where a new trail leg takes up: (extreme, stop), or None before its activation."""
+    trail, exits = leg.intent.trail, bracket.entry.intent.exits
+    average = bracket.entry.facts.average_price
+    if trail is None or exits is None or average is None:
+        return None
+    for before in reversed(bracket.legs[TRAIL]):
+        if before.extreme is not None and before.facts.stop_price is not None:
+            return before.extreme, before.facts.stop_price
+    if exits.trail_activation is not None:
+        return None
+    return average, stop_behind(average, trail, leg.instrument, is_buy=leg.is_buy)
+
+
+def resting_intent(leg: OrderState) -> OrderIntent:
+    """Return what a held leg is sent as to wait at the venue."""
+    facts = leg.facts
+    return msgspec.structs.replace(
+        leg.intent,
+        quantity=facts.remaining,
+        price=facts.price,
+        stop_price=facts.stop_price if leg.role is STOP_LOSS else None,
+    )
+
+
+def _moved(bracket: Bracket, leg: OrderState) -> Decimal | None:
+    """Return a leg's price as the entry's average now wants it; None: nothing has moved."""
+    role, price = leg.role, own_price(leg)
+    base, average = bracket.priced.get(leg.order_id), bracket.entry.facts.average_price
+    if role is None or role is TRAIL or price is None or base is None or average is None:
+        return None
+    exits = bracket.entry.intent.exits
+    wish = None if exits is None else (exits.stop_loss if role is STOP_LOSS else exits.take_profit)
+    if base == average or isinstance(wish, AtPrice):
+        return None
+    old, new = counted_price(bracket, role, base), counted_price(bracket, role, average)
+    if old is None or new is None:
+        return None
+    towards = "above" if leg.is_buy is not (role is STOP_LOSS) else "below"
+    return leg.instrument.round_price(add(price, subtract(new, old)), towards=towards)

@@ -1,0 +1,134 @@
+"""An order log with a crash in it: what is durable, what is not yet, and what a crash leaves.
+
+Entries are kept as bytes, as a file would keep them, and each start reads them afresh. Appended
+entries become durable together, one virtual commit later, as with a group commit.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from framework.model.records import Record, order_of
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Record).decode
+
+
+class CrashableLog:
+    """An `OrderLog` of one process start.
+
+    `point` is called with the name of each moment at which a process may die: before and after
+    an append, before and after a commit. After `die` nothing changes any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        durable: list[bytes] | None = None,
+        epoch: int = 1,
+        commit_s: float = 0.0005,
+        point: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self.journal_id = "crashable"
+        self.epoch = epoch
+        self.on_durable: Callable[[], None] | None = None
+        self.failure = ""
+        self.is_dead = False
+        self._entries = durable or []
+        self._durable_position = len(self._entries)
+        self._commit_s = commit_s
+        self._point = point
+        self._timer: asyncio.TimerHandle | None = None
+        self._snapshot: tuple[int, bytes] | None = None
+        self._durable_snapshot: tuple[int, bytes] | None = None
+
+    @property
+    def position(self) -> int:
+        """The position of the newest entry."""
+        return len(self._entries)
+
+    @property
+    def durable_position(self) -> int:
+        """Everything up to here survives a crash."""
+        return self._durable_position
+
+    def append(self, entry: Record) -> int:
+        """Write `entry` behind the others."""
+        if self.is_dead:
+            return self.position
+        self._point("before append")
+        self._entries.append(_encode(entry))
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._commit_s, self._commit)
+        self._point("after append")
+        return self.position
+
+    def commit(self) -> None:
+        """Do nothing more: what was appended has been handed over, and takes its time."""
+
+    def read(self, after: int = 0) -> Iterator[tuple[int, Record]]:
+        """Yield (position, entry) of what follows `after`."""
+        for index in range(after, len(self._entries)):
+            yield index + 1, _decode(self._entries[index])
+
+    def of_order(self, order_id: str) -> list[tuple[int, Record]]:
+        """Return every entry about one order."""
+        return [(at, entry) for at, entry in self.read() if order_of(entry) == order_id]
+
+    def save_snapshot(self, position: int, state: bytes) -> None:
+        """Keep a snapshot; it is durable with the next commit behind `position`."""
+        if not self.is_dead:
+            self._snapshot = (position, state)
+
+    def newest_snapshot(self) -> tuple[int, bytes] | None:
+        """Return the newest snapshot."""
+        return self._snapshot or self._durable_snapshot
+
+    async def flush(self) -> None:
+        """Make everything durable now."""
+        if not self.is_dead:
+            self._commit()
+
+    async def aclose(self) -> None:
+        """Write what is left."""
+        await self.flush()
+
+    # -- the crash -------------------------------------------------------------------------------
+
+    @property
+    def volatile_count(self) -> int:
+        """How many entries a crash may take."""
+        return self.position - self._durable_position
+
+    def die(self) -> None:
+        """Let nothing change any more: the process that wrote this is gone."""
+        self.is_dead = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def survivor(self, kept: int, point: Callable[[str], None]) -> "CrashableLog":
+        """Return the log that the next start finds.
+
+        `kept` of the entries that were not durable are there all the same: a disk may have
+        written any part of what it was given, and a reader takes the longest whole prefix (R-04).
+        """
+        left = self._entries[: self._durable_position + min(kept, self.volatile_count)]
+        log = CrashableLog(durable=left, epoch=self.epoch + 1, commit_s=self._commit_s, point=point)
+        log._durable_snapshot = self._durable_snapshot
+        return log
+
+    def _commit(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.is_dead:
+            return
+        self._point("before commit")
+        self._durable_position = self.position
+        if self._snapshot is not None and self._snapshot[0] <= self.position:
+            self._durable_snapshot = self._snapshot
+        self._point("after commit")
+        if self.on_durable is not None:
+            self.on_durable()

@@ -1,0 +1,123 @@
+"""The strategy that trades while it is being killed, and the configuration it runs in."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from random import Random
+from typing import Any, ClassVar
+
+from framework import Fill, Order, Quote, Strategy
+from framework.model.orders import OrderStatus
+from framework.settings.modes import Mode
+from framework.settings.structs import (
+    AccountSettings,
+    InstrumentSettings,
+    Settings,
+    StopPolicy,
+    StrategySettings,
+    VenueSettings,
+)
+
+RUN, ACCOUNT, VENUE = "trader", "main", "x"
+SYMBOLS = ("BTC", "ETH")
+CASH = Decimal(1_000_000)
+TICK = Decimal("0.5")
+LOT = Decimal("0.01")
+MOST_OPEN = 12
+ACKNOWLEDGED = frozenset(
+    {
+        OrderStatus.ACCEPTED,
+        OrderStatus.PARTIALLY_FILLED,
+        OrderStatus.FILLED,
+        OrderStatus.CANCELLED,
+    }
+)
+
+
+class RandomTrader(Strategy):
+    """Buys, sells, cancels and changes orders at random, differently in each session.
+
+    `hear` is told of its start (after which it may trade: R-35), of each order that the venue is
+    known to have, and of each fill: what a user would have seen on a screen, and what must
+    therefore never be lost. With `is_quiet` it only listens.
+    """
+
+    is_quiet: ClassVar[bool] = False
+
+    @staticmethod
+    def hear(line: Mapping[str, Any]) -> None:
+        """Be told what was seen; replaced by whoever wants to know."""
+
+    def on_start(self) -> None:
+        """Watch everything."""
+        self.chance = Random(f"{self.random.random()} {self.now_ns}")
+        for symbol in SYMBOLS:
+            self.watch_quotes(f"{VENUE}:{symbol}")
+        self.hear({"started": self.now_ns})
+
+    def on_quote(self, quote: Quote) -> None:
+        """Do one thing at random."""
+        if self.is_quiet:
+            return
+        working = self.orders(quote.instrument)
+        draw = self.chance.random()
+        if working and draw < 0.2:
+            self.cancel(self.chance.choice(working).order_id)
+        elif working and draw < 0.4:
+            self._change(self.chance.choice(working), quote)
+        elif len(working) < MOST_OPEN:
+            self._send_one(quote)
+
+    def on_order(self, order: Order) -> None:
+        """Tell what the venue has said about an order."""
+        if order.status in ACKNOWLEDGED:
+            self.hear({"order": order.order_id, "status": order.status.value})
+
+    def on_fill(self, fill: Any) -> None:
+        """Tell of a fill."""
+        if isinstance(fill, Fill):
+            self.hear({"fill": fill.execution_id, "order": fill.order_id})
+
+    def _send_one(self, quote: Quote) -> None:
+        side = self.buy if self._wants_to_buy(quote.instrument) else self.sell
+        quantity = LOT * self.chance.randint(1, 40)
+        if self.chance.random() < 0.5:
+            side(quote.instrument, quantity)
+        else:
+            side(quote.instrument, quantity, price=self._near(quote))
+
+    def _wants_to_buy(self, instrument: str) -> bool:
+        """Prefer the side that leads back to flat."""
+        held = self.position(instrument).quantity
+        return self.chance.random() < (0.5 if not held else 0.3 if held > 0 else 0.7)
+
+    def _change(self, order: Order, quote: Quote) -> None:
+        if order.price is None:
+            return
+        quantity = order.filled + LOT * self.chance.randint(1, 40)
+        self.modify(order.order_id, quantity=quantity, price=self._near(quote))
+
+    def _near(self, quote: Quote) -> Decimal:
+        return Decimal(str(quote.bid)) + TICK * self.chance.randint(-3, 3)
+
+
+def trader_settings(
+    *, seed: int, host: str = "broker", port: int = 7000, journal: str | None = None, **link: Any
+) -> Settings:
+    """Return the configuration: one venue behind the wire adapter, one account, one run."""
+    instruments = [InstrumentSettings(symbol=name, tick=TICK, lot=LOT) for name in SYMBOLS]
+    section = {"host": host, "port": port, "account": ACCOUNT, **link}
+    return Settings(
+        mode=Mode.LIVE,
+        seed=seed,
+        venues={VENUE: VenueSettings(adapter="wire", settings=section, instruments=instruments)},
+        accounts={ACCOUNT: AccountSettings(venue=VENUE, currency="USD", balances={"USD": CASH})},
+        strategies=[
+            StrategySettings(
+                id=RUN,
+                class_="tests.crash.trading:RandomTrader",
+                account=ACCOUNT,
+                on_stop=StopPolicy.LEAVE,
+            )
+        ],
+        journal=journal,
+    )

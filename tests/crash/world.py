@@ -1,0 +1,183 @@
+"""One broker, and one trader after another that dies in front of it: a world for crash points.
+
+Everything is on one simulated loop. A death takes all that the trader had in memory and leaves
+its log's durable part, with as much of the rest as a disk may have written. The broker goes on.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+from unittest.mock import patch
+
+import msgspec
+
+from framework.interfaces import Adapter
+from framework.runtime import adapters
+from framework.runtime.runner import Runtime
+from framework.simulation.loop import SimulatedLoop, seeded_random
+from tests.broker import adapter
+from tests.broker.adapter import WireBroker
+from tests.broker.rig import START_NS, started_server
+from tests.broker.script import CALM, Script
+from tests.crash.check import State, agreement, journalled, safety, state_of
+from tests.crash.crashable_log import CrashableLog
+from tests.crash.points import Crash, MortalBroker, MortalContext, Points
+from tests.crash.trading import ACCOUNT, CASH, RandomTrader, trader_settings
+
+TICK_MS = 40
+TRADING_S = 0.3
+SETTLING_S = 6.0  # doubt ends by evidence: the visibility time and three answers
+
+
+class Outcome(msgspec.Struct):
+    """What became of one world: the moments of each life, and every promise that was broken."""
+
+    moments: list[list[str]]
+    wrong: list[str]
+    state: State
+    order_count: int
+
+    @property
+    def deaths(self) -> list[str]:
+        """At which moment each life but the last ended."""
+        return [moments[-1] for moments in self.moments[:-1] if moments]
+
+
+class Life:
+    """One process of the trader, from its start to its death."""
+
+    def __init__(self, world: "World", log: CrashableLog | None, crash_at: int) -> None:
+        self.points = Points(crash_at or None)
+        self.points.on_death = self._die
+        self.runtime: Runtime | None = None
+        self.broker: WireBroker | None = None
+        self._world = world
+        if log is None:
+            self.log = CrashableLog(point=self.points)
+        else:
+            self.log = log.survivor(world.chance.randint(0, log.volatile_count), self.points)
+
+    async def live(self, seconds: float) -> None:
+        """Start and trade; nothing is stopped at the end, so that nothing says goodbye."""
+        runtime = self.runtime = Runtime(
+            trader_settings(seed=self._world.seed),
+            order_log=self.log,
+            journal_id=self.log.journal_id,
+        )
+        adapter.install(self._build)
+        with patch.object(adapters, "entry_points", lambda **_: ()):  # it reads the whole disk
+            await runtime.__aenter__()
+        await asyncio.sleep(seconds)
+
+    def end(self) -> None:
+        """Die now, if that has not happened yet."""
+        if not self.points.is_dead:
+            self.points.is_dead = True
+            self._die()
+
+    def _build(self, section: Any, context: Any) -> Adapter:
+        mortal: Any = MortalContext(context, self.points)
+        made = adapter.build(section, mortal)
+        assert isinstance(made.broker, WireBroker)
+        self.broker = made.broker
+        made.broker = MortalBroker(made.broker, self.points)
+        return made
+
+    def _die(self) -> None:
+        """Stop the disk; what was written to the socket arrives, or is lost with the machine."""
+        self.log.die()
+        delivers = self._world.chance.random() < 0.7
+        if self.broker is not None:
+            self.broker.hang_up(delivers=delivers)
+
+
+class World:
+    """A broker with a script, and the lives of its trader."""
+
+    def __init__(self, seed: int, script: Script) -> None:
+        self.seed = seed
+        self.chance = seeded_random(seed, "deaths")
+        self.acknowledged: list[dict[str, Any]] = []
+        self.lives: list[Life] = []
+        self._loop = SimulatedLoop(seed=seed, start_ns=START_NS)
+        self._server = self._loop.run_until_complete(
+            started_server(script, seed=seed, tick_ms=TICK_MS)
+        )
+
+    def play(self, deaths: Sequence[int]) -> Outcome:
+        """Live one life per entry of `deaths` to its n-th moment (0: to its end), then heal.
+
+        The last life begins with a broker that has no faults and prices that stand still.
+        """
+        with patch.object(RandomTrader, "hear", staticmethod(self._hear)):
+            for crash_at in deaths:
+                self._live(crash_at, TRADING_S)
+            self._server.script = CALM
+            self._server.hold_prices(True)
+            life = self._live(0, SETTLING_S)
+        return self._judge(life)
+
+    def close(self) -> None:
+        """End whatever is left."""
+        self._server.close()
+        self._loop.end_tasks()
+        self._loop.close()
+
+    def _live(self, crash_at: int, seconds: float) -> Life:
+        log = self.lives[-1].log if self.lives else None
+        life = Life(self, log, crash_at)
+        self.lives.append(life)
+        with suppress(Crash):
+            self._loop.run_until_complete(life.live(seconds))
+        life.end()
+        self._bury()
+        return life
+
+    def _bury(self) -> None:
+        """Run until the dead are gone; a stop that they had asked for may come first."""
+        burial = self._loop.create_task(_bury())
+        burial.add_done_callback(lambda _: self._loop.stop())
+        while not burial.done():
+            self._loop.run_forever()
+        burial.result()
+
+    def _hear(self, line: dict[str, Any]) -> None:
+        if not self.lives[-1].points.is_dead:
+            self.acknowledged.append(line)
+
+    def _judge(self, life: Life) -> Outcome:
+        assert life.runtime is not None
+        self._server.books.audit()
+        truth = self._server.dump()
+        state = state_of(life.runtime.engine, ACCOUNT, opening=CASH)
+        known = journalled(record for _, record in life.log.read())
+        wrong = safety(truth, known, self.acknowledged)
+        wrong += agreement(truth, state)
+        if life.runtime.failure is not None:
+            wrong.append(f"the runtime failed: {life.runtime.failure!r}")
+        moments = [each.points.names for each in self.lives]
+        return Outcome(moments, wrong, state, len(truth["orders"]))
+
+
+def play(seed: int, script: Script, deaths: Sequence[int]) -> Outcome:
+    """Play one world to its end."""
+    world = World(seed, script)
+    try:
+        return world.play(deaths)
+    finally:
+        world.close()
+
+
+async def _bury() -> None:
+    """Cancel every task of a dead trader, and hear what became of it; the broker has none."""
+    loop, mine = asyncio.get_running_loop(), {asyncio.current_task()}
+    loop.set_exception_handler(lambda loop, context: None)  # the dead have no complaints
+    left = asyncio.all_tasks() - mine
+    await asyncio.sleep(0.001)  # a task that was never started cannot be cancelled cleanly
+    left |= asyncio.all_tasks() - mine
+    in_order = sorted(left, key=hash)
+    for task in in_order:
+        task.cancel()
+    await asyncio.gather(*in_order, return_exceptions=True)
+    loop.set_exception_handler(None)

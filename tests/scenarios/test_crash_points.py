@@ -1,0 +1,77 @@
+"""R-02: an exception at every journal write, commit, publish and send, and everything comes back.
+
+A world is played once to count its moments, then once more for each of them: the trader dies there,
+its log keeps what was durable and any part of the rest (R-04), the next one starts on it, and once
+the broker is calm both must agree to the last digit. `make soak` plays more seeds.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from tests.broker.script import CALM, STORM, Script
+from tests.crash.world import Outcome, play
+
+SEEDS = int(os.environ.get("HEADRACE_CRASH_SEEDS", "9"))
+FEWEST_MOMENTS = 120  # of a seed; 9 seeds and their recoveries make more than 2,000 pairs
+
+SCRIPTS = {
+    "calm": CALM,
+    "storm": STORM,
+    "mute": Script(lose_request=0.15, lose_answer=0.15, lose_push=0.15),
+    "parts": Script(partial=0.8, late=0.5, cancel_race=0.5, accept_last=0.3, repeat_push=0.3),
+    "torn": Script(disconnect=0.02, restart=0.01, down_ms=200, delay_ms=(0, 20)),
+    "shy": msgspec.structs.replace(STORM, visible_after_ms=1_000),
+}
+NAMES = list(SCRIPTS)
+
+
+@pytest.fixture(autouse=True)
+def _no_logs() -> Iterator[None]:
+    """Keep thousands of lost connections from being printed."""
+    with capture_logs():
+        yield
+
+
+def script_of(seed: int) -> Script:
+    return SCRIPTS[NAMES[seed % len(NAMES)]]
+
+
+def broken(seed: int, deaths: Sequence[int]) -> list[str]:
+    """Return what one world says was wrong, each line with what it takes to play it again."""
+    outcome: Outcome = play(seed, script_of(seed), deaths)
+    where = f"seed {seed} ({NAMES[seed % len(NAMES)]}), deaths {[*deaths]} {outcome.deaths}"
+    return [f"{where}: {line}" for line in outcome.wrong]
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_r02_r04_a_crash_at_any_moment_loses_nothing_and_repeats_nothing(seed: int) -> None:
+    counted = play(seed, script_of(seed), [0])
+    moments = counted.moments[0]
+    assert counted.wrong == []
+    assert len(moments) >= FEWEST_MOMENTS
+
+    wrong = [line for number in range(1, len(moments) + 1) for line in broken(seed, [number])]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_r02_a_crash_at_any_moment_of_a_recovery_is_just_one_more(seed: int) -> None:
+    first = 30 + 13 * (seed % 7)
+    recovery = play(seed, script_of(seed), [first, 0]).moments[1]
+
+    wrong = [
+        line for number in range(1, len(recovery) + 1, 8) for line in broken(seed, [first, number])
+    ]
+
+    assert wrong == []
+
+
+def test_r90_one_seed_is_one_crash() -> None:
+    one, again = (play(5, STORM, [60, 30]) for _ in range(2))
+
+    assert one == again
