@@ -58,6 +58,7 @@ ALLOWED = {  # (place, seam): why
     ("framework/store/writer.py", "threads"): "waits for the disk in the loop's place",
     ("framework/store/postgres_connection.py", "threads"): "waits for the server, as above",
     ("framework/runtime/runner.py", "waiting"): "paces virtual time on the real loop",
+    ("framework/runtime/keeping.py", "waiting"): "writes to disk as real time passes",
     ("framework/runtime/runner.py", "chance"): "a journal's id is random at creation",
     ("framework/net", "network"): "is the network",
     ("framework/server", "network"): "serves connections",

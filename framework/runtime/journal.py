@@ -3,6 +3,7 @@
 import asyncio
 import os
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -20,14 +21,15 @@ SNAPSHOT_ENTRIES = 50_000  # what is read at a start beyond the newest snapshot:
 
 
 async def open_journal(
-    settings: Settings, url: str, seams: Seams, *, is_simulated: bool
+    settings: Settings, url: str, seams: Seams, *, make_id: Callable[[], str], is_simulated: bool
 ) -> OrderLog:
     """Open the configuration's order log; live accounts are locked for this process (R-09).
+
+    `make_id` names a new journal.
 
     Raises:
         JournalError: it cannot be opened, is damaged, or another process has it.
     """
-    random = seams.random_for("journal id")
     reality = execution_of(settings)
     accounts = [
         f"{settings.venues[settings.accounts[name].venue].adapter}.{name}"
@@ -39,7 +41,7 @@ async def open_journal(
             open_order_log,
             url,
             clock=seams.clock,
-            make_id=lambda: random.randbytes(16).hex() if is_simulated else os.urandom(16).hex(),
+            make_id=make_id,
             loop=asyncio.get_running_loop(),
             durability=settings.durability,
             inline=is_simulated,

@@ -115,8 +115,8 @@ class Keeping:
         """Write inputs, states and snapshots, a few times a second, until cancelled."""
         while True:
             await anyio.sleep(TICK_S)
-            self._states.check()
             if self._is_durable:
+                self._states.check()
                 self._snapshots.check()
             inputs = self._inputs
             if inputs is not None and not inputs.failure:
@@ -145,9 +145,9 @@ class Keeping:
 
     def finish(self) -> None:
         """Save what an orderly stop can save."""
-        self._states.save_all()
         self.tell_unprotected()
         if self._is_durable:
+            self._states.save_all()
             self._snapshots.save()
 
     async def aclose(self) -> None:

@@ -166,11 +166,23 @@ class Runtime:
         url = None if self.is_recorded else self.settings.journal
         log = self._order_log
         if log is None and url is not None:
-            log = await open_journal(self.settings, url, seams, is_simulated=self._is_simulated)
+            log = await open_journal(
+                self.settings,
+                url,
+                seams,
+                make_id=self._id_maker(seams),
+                is_simulated=self._is_simulated,
+            )
         if log is None:
             capacity = None if self.is_recorded else MEMORY_LOG_ENTRIES
             log = MemoryLog(capacity, journal_id=self._journal_id)
         return Keeping(self.settings, seams, log, is_simulated=self._is_simulated, url=url)
+
+    def _id_maker(self, seams: Seams) -> Callable[[], str]:
+        """Return what names a new journal: not to be guessed; in a simulated world the seed's."""
+        if self._is_simulated:
+            return lambda: seams.random_for("journal id").randbytes(16).hex()
+        return lambda: secrets.token_hex(16)
 
     @property
     def _is_simulated(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from framework import Fill, Order, Quote, Strategy
 from framework.model.orders import OrderStatus
 from framework.settings.modes import Mode
+from framework.settings.risk_limits import RiskSettings, RunawaySettings
 from framework.settings.structs import (
     AccountSettings,
     InstrumentSettings,
@@ -23,6 +24,7 @@ CASH = Decimal(1_000_000)
 TICK = Decimal("0.5")
 LOT = Decimal("0.01")
 MOST_OPEN = 12
+PATIENCE_NS = 100_000_000  # after a refusal, such as that of a broken link
 ACKNOWLEDGED = frozenset(
     {
         OrderStatus.ACCEPTED,
@@ -50,6 +52,7 @@ class RandomTrader(Strategy):
     def on_start(self) -> None:
         """Watch everything."""
         self.chance = Random(f"{self.random.random()} {self.now_ns}")
+        self.patient_until_ns = 0
         for symbol in SYMBOLS:
             self.watch_quotes(f"{VENUE}:{symbol}")
         self.hear({"started": self.now_ns})
@@ -64,7 +67,7 @@ class RandomTrader(Strategy):
             self.cancel(self.chance.choice(working).order_id)
         elif working and draw < 0.4:
             self._change(self.chance.choice(working), quote)
-        elif len(working) < MOST_OPEN:
+        elif len(working) < MOST_OPEN and self.now_ns >= self.patient_until_ns:
             self._send_one(quote)
 
     def on_order(self, order: Order) -> None:
@@ -80,10 +83,9 @@ class RandomTrader(Strategy):
     def _send_one(self, quote: Quote) -> None:
         side = self.buy if self._wants_to_buy(quote.instrument) else self.sell
         quantity = LOT * self.chance.randint(1, 40)
-        if self.chance.random() < 0.5:
-            side(quote.instrument, quantity)
-        else:
-            side(quote.instrument, quantity, price=self._near(quote))
+        price = None if self.chance.random() < 0.5 else self._near(quote)
+        if side(quote.instrument, quantity, price=price).status is OrderStatus.DENIED:
+            self.patient_until_ns = self.now_ns + PATIENCE_NS  # not a runaway
 
     def _wants_to_buy(self, instrument: str) -> bool:
         """Prefer the side that leads back to flat."""
@@ -119,5 +121,6 @@ def trader_settings(
                 on_stop=StopPolicy.LEAVE,
             )
         ],
+        risk=RiskSettings(runaway=RunawaySettings(None, None, None)),  # it is one
         journal=journal,
     )
