@@ -289,11 +289,12 @@ class WireBroker:
     def _on_lost(self, reason: str) -> None:
         """Doubt whatever has no answer: it will not come any more."""
         commands, self._commands = self._commands, {}
+        for request in commands.values():
+            request.timer.cancel()
         for future in self._questions.values():
             if not future.done():
                 future.set_exception(VenueUnavailable(f"the connection was lost: {reason}"))
         for request in commands.values():
-            request.timer.cancel()
             if not request.is_doubted:
                 self._context.publish(words.in_doubt(request.command, reason, self._now_ns))
 

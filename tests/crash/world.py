@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
+from anyio._backends._asyncio import _task_states
 
 from framework.interfaces import Adapter
 from framework.runtime import adapters
@@ -122,6 +123,9 @@ class World:
         """End whatever is left."""
         self._server.close()
         self._loop.end_tasks()
+        # Task groups that were never left, as a death leaves them, would hold their world for ever.
+        for task in [task for task in _task_states if task.get_loop() is self._loop]:
+            del _task_states[task]
         self._loop.close()
 
     def _live(self, crash_at: int, seconds: float) -> Life:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from framework.model.calendars import CalendarSettings
+from framework.model.exits import ExitRules, LateTrigger, ProtectionMode, Unprotected
 from framework.model.protection import (
     BasketRule,
     Distance,
@@ -45,6 +46,13 @@ POSITIONS = rules(PositionRule, LEVELS, LEVELS, DISTANCES, LEVELS)
 BASKETS = rules(BasketRule, SHARES, SHARES, SHARES, SHARES)
 
 FITTING: dict[type[msgspec.Struct], SearchStrategy[Any]] = {
+    ExitRules: st.builds(
+        ExitRules,
+        protection=st.sampled_from(ProtectionMode),
+        late_trigger=st.sampled_from(LateTrigger),
+        when_unprotected=st.sampled_from(Unprotected),
+        refused_limit=st.integers(1, 1_000),
+    ),
     Level: one_of_its_fields(Level),
     Distance: DISTANCES,
     Share: SHARES,

@@ -15,7 +15,7 @@ from framework.model.reports import (
     OrderTriggered,
 )
 from framework.orders.order_state import OrderState
-from framework.risk.gate import GateState
+from framework.risk.kill_switch import GateState
 from tests.framework.orders.world import SPOT, World
 
 D = Decimal

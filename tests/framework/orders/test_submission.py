@@ -28,7 +28,7 @@ from framework.model.reports import (
     RequestRefused,
 )
 from framework.orders.order_state import OrderState
-from framework.risk.gate import GateState
+from framework.risk.kill_switch import GateState
 from tests.framework.orders.world import PERPETUAL, SPOT, World
 
 D = Decimal
