@@ -15,6 +15,7 @@ WORKLOADS = {  # name -> module with `measure() -> list[dict[str, object]]`, imp
     "decode": "benchmarks.decode",
     "import": "benchmarks.imports",
     "journal": "benchmarks.journal",
+    "orders": "benchmarks.orders",
 }
 
 

@@ -6,21 +6,28 @@ same bookkeeping of a position in a plain loop.
 
 from array import array
 from collections.abc import Iterator
+from contextlib import ExitStack
 from decimal import Decimal
 from itertools import chain, repeat
 from random import Random
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
 import msgspec
 
 from benchmarks.harness import Columns, run_engine
+from framework.clock.clock import LiveClock
 from framework.indicators import SMA
+from framework.interfaces import OrderLog
 from framework.model.market_data import Candle
+from framework.store.opening import open_order_log
 from framework.strategy.strategy import Strategy
 
 CANDLES = 500_000
+LOGGED_CANDLES = 50_000  # each order waits for the disk a few times
+ROUNDS = 3
 CHUNK = 4_096
 MINUTE_NS = 60_000_000_000
 INSTRUMENT = "bench:BTC"
@@ -85,15 +92,15 @@ def make_columns(count: int = CANDLES, seed: int = 1) -> Columns:
     return columns
 
 
-def candles(columns: Columns) -> Iterator[Candle]:
-    """Yield candles in chunks, built while they are read."""
-    return chain.from_iterable(_chunks(columns))
+def candles(columns: Columns, count: int = CANDLES) -> Iterator[Candle]:
+    """Yield the first `count` candles in chunks, built while they are read."""
+    return chain.from_iterable(_chunks(columns, count))
 
 
-def _chunks(columns: Columns) -> Iterator[Iterator[Candle]]:
+def _chunks(columns: Columns, count: int) -> Iterator[Iterator[Candle]]:
     times, opens, highs, lows, closes, volumes = columns
-    for start in range(0, len(times), CHUNK):
-        part = slice(start, start + CHUNK)
+    for start in range(0, min(len(times), count), CHUNK):
+        part = slice(start, min(start + CHUNK, count))
         open_ns = times[part].tolist()
         close_ns = [time_ns + MINUTE_NS for time_ns in open_ns]
         yield map(
@@ -131,13 +138,56 @@ def floor_s(columns: Columns) -> float:
     return perf_counter() - started
 
 
+def with_logs(columns: Columns) -> dict[str, object]:
+    """Return the row of plain handlers with both logs on, beside the same without; medians.
+
+    Every order and fact is a transaction in SQLite, synced before the order is sent, as in a live
+    run; the inputs go to the input log.
+    """
+    from benchmarks.recording import recorded  # which itself plays these candles
+
+    seconds: dict[str, list[float]] = {"no log": [], "order log": [], "both": []}
+    counts: list[int] = []
+    orders = entries = 0
+    for _ in range(ROUNDS):
+        for logs, taken in seconds.items():
+            with ExitStack() as stack:
+                folder = stack.enter_context(TemporaryDirectory())
+                log = None if logs == "no log" else stored_log(folder)
+                if logs == "both":
+                    stack.enter_context(recorded(folder, counts))
+                events = candles(columns, LOGGED_CANDLES)
+                taken.append(run_engine(Cross, events, INSTRUMENT, order_log=log)[0])
+                entries = 0 if log is None else log.position
+    orders = len(run_engine(Cross, candles(columns, LOGGED_CANDLES), INSTRUMENT)[1].engine.registry)
+    none, log_s, both_s = (median(taken) for taken in seconds.values())
+    return {
+        "workload": "bars",
+        "handlers": "plain, logs on",
+        "rate": round(LOGGED_CANDLES / both_s),
+        "unit": "candles/s",
+        "rate_order_log_alone": round(LOGGED_CANDLES / log_s),
+        "rate_off": round(LOGGED_CANDLES / none),
+        "ratio": round(none / both_s, 3),
+        "orders": orders,
+        "log_entries": entries,
+        "input_records": counts[-1],
+    }
+
+
+def stored_log(folder: str) -> OrderLog:
+    """Return a new order log on SQLite that writes where it is told to."""
+    url = f"sqlite:///{folder}/journal.db"
+    return open_order_log(url, clock=LiveClock(), make_id=lambda: "bench", inline=True)
+
+
 def measure() -> list[dict[str, object]]:
-    """Return one row per kind of handler; medians of three."""
+    """Return one row per kind of handler, and one with logs on; medians of three."""
     columns = make_columns()
     rows: list[dict[str, object]] = []
     for name, strategy in (("plain", Cross), ("hearing", HearingCross), ("async", AsyncCross)):
         floors, times, orders = [], [], 0
-        for _ in range(3):
+        for _ in range(ROUNDS):
             floors.append(floor_s(columns))
             seconds, runtime = run_engine(strategy, candles(columns), INSTRUMENT)
             times.append(seconds)
@@ -153,4 +203,4 @@ def measure() -> list[dict[str, object]]:
             "orders": orders,
         }
         rows.append(row)
-    return rows
+    return [*rows, with_logs(columns)]

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 from unittest.mock import patch
 
-from framework.interfaces import Adapter, AdapterContext
+from framework.interfaces import Adapter, AdapterContext, OrderLog
 from framework.model.instrument import Instrument
 from framework.runtime.runner import Runtime
 from framework.settings.decoding import decode_section
@@ -70,20 +70,27 @@ def settings_for(
 
 
 def run_engine(
-    strategy: type[Strategy], events: Iterator[Any], instrument: str
+    strategy: type[Strategy],
+    events: Iterator[Any],
+    instrument: str,
+    *,
+    order_log: OrderLog | None = None,
 ) -> tuple[float, Runtime]:
-    """Play `events` to `strategy`; return the seconds it took and the runtime for its counts."""
+    """Play `events` to `strategy`; return the seconds it took and the runtime for its counts.
+
+    `order_log` stands in for the one in memory.
+    """
     settings = settings_for(strategy, instrument)
 
     def make(section: object, context: AdapterContext) -> Adapter:
         return Adapter(recorded=PreparedFeed(events, ()))
 
     with patch("framework.runtime.venues.find_adapter", lambda name, *, key: make):
-        return run_simulated(partial(_play, settings))
+        return run_simulated(partial(_play, settings, order_log))
 
 
-async def _play(settings: Settings) -> tuple[float, Runtime]:
-    async with Runtime(settings) as runtime:
+async def _play(settings: Settings, order_log: OrderLog | None) -> tuple[float, Runtime]:
+    async with Runtime(settings, order_log=order_log) as runtime:
         started = perf_counter()
         await runtime.wait()
         seconds = perf_counter() - started

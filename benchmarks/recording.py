@@ -14,51 +14,27 @@ from unittest.mock import patch
 
 from benchmarks.bars import CANDLES, INSTRUMENT, AsyncCross, Cross, candles, make_columns
 from benchmarks.harness import run_engine
-from framework.engine.engine import Engine
-from framework.engine.recorded_run import RecordingClock
-from framework.engine.recorder import Recorder
-from framework.engine.session_start import session_start
-from framework.runtime import wiring
-from framework.settings.structs import Settings
+from framework.engine.driver import Driver
 from framework.store.input_log import InputLog
 
 
 @contextmanager
 def recorded(folder: str, counts: list[int]) -> Iterator[None]:
-    """Have the engine made inside record to `folder`; its records are counted at the end."""
-    clocks: list[RecordingClock] = []
-    recorders: list[Recorder] = []
-    build = wiring.build
+    """Have the runtime started inside record to `folder`; its records are counted at the end."""
     log = InputLog.open(Path(folder), "bench", 1, buffer_count=20_000_000)
 
-    def make_engine(*, clock: Any, **rest: Any) -> Engine:
-        clocks.append(RecordingClock(clock))
-        return Engine(clock=clocks[-1], **rest)
-
-    def build_recorded(settings: Settings, *args: Any, **named: Any) -> wiring.System:
-        system = build(settings, *args, **named)
-        start = session_start(
-            system.runs,
-            settings,
-            journal_id="bench",
-            epoch=1,
-            time_ns=0,
-            seed=0,
-            environment={},
-            is_pumped=True,
-        )
-        venues = [venue.simulated for venue in system.venues if venue.simulated is not None]
-        recorders.append(Recorder(log, clocks[-1]))
-        recorders[-1].attach(system.engine, system.runs, start, venues=venues)
-        return system
+    def make_driver(*args: Any, **named: Any) -> Driver:
+        driver = Driver(*args, **named)  # of a backtest, which nothing else records
+        driver._feed = driver._feed_queues
+        return driver
 
     with (
-        patch("framework.runtime.wiring.Engine", make_engine),
-        patch("framework.runtime.runner.build", build_recorded),
+        patch("framework.runtime.keeping.open_inputs", lambda *_: log),
+        patch("framework.runtime.runner.Driver", make_driver),
     ):
         yield
     log.close()
-    counts.append(recorders[-1].record_count)
+    counts.append(log.position)
 
 
 def measure() -> list[dict[str, object]]:

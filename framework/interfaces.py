@@ -174,7 +174,10 @@ class VenueQueries(Protocol):
         """Return every working order of the account, whoever sent it."""
 
     async def executions(self, account: str, since_ns: int) -> Sequence[ExecutionReport]:
-        """Return every execution of the account since then, oldest first."""
+        """Return every execution of the account made or changed since then, oldest first.
+
+        A venue that takes one back goes on telling of it, with a quantity of zero.
+        """
 
     async def positions(self, account: str) -> Sequence[PositionReport]: ...
     async def balances(self, account: str) -> Sequence[BalanceReport]: ...

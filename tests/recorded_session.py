@@ -1,5 +1,6 @@
 """Records a session on virtual time and plays it again: what `run` and `replay` do with files."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,15 +9,11 @@ from unittest.mock import patch
 import msgspec
 
 from framework.cli.replay import replay
-from framework.engine.engine import Engine
+from framework.engine.driver import Driver
 from framework.engine.playback import Verdict
-from framework.engine.recorded_run import RecordingClock
-from framework.engine.recorder import Recorder
-from framework.engine.session_start import session_start
 from framework.model.inputs import InputRecord, RunUnverifiable
-from framework.runtime import runner, supervisor, wiring
+from framework.runtime import keeping, runner
 from framework.runtime.runner import Runtime
-from framework.settings.modes import Mode
 from framework.settings.structs import Settings
 from framework.simulation.loop import run_simulated
 from tests.scripted_venue import START_NS, strategy_of
@@ -31,6 +28,7 @@ class Sink:
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
         self.sync_count = 0
+        self.failure = ""
 
     def append(self, payload: bytes) -> int:
         """Keep `payload` and return its position."""
@@ -40,6 +38,9 @@ class Sink:
     def sync(self) -> None:
         """Count."""
         self.sync_count += 1
+
+    def close(self) -> None:
+        """Keep what there is."""
 
     @property
     def records(self) -> list[InputRecord]:
@@ -57,49 +58,19 @@ class Sink:
 
 
 @contextmanager
-def recording(
-    sink: Sink,
-    settings: Settings,
-    *,
-    epoch: int = 1,
-    restore: Callable[[Any, Any], None] = lambda *_: None,
-) -> Iterator[None]:
-    """Have every runtime that starts inside record to `sink`, after `restore(system, log)`."""
-    original_build: Any = wiring.build
-    original_supervisor: Any = supervisor.Supervisor
-    clocks: list[RecordingClock] = []
+def recording(sink: Any) -> Iterator[None]:
+    """Have every runtime that starts inside record to `sink`, journal or not."""
 
-    def make_engine(*, clock: Any, **rest: Any) -> Engine:
-        clocks.append(RecordingClock(clock))
-        return Engine(clock=clocks[-1], **rest)
+    def make_driver(*args: Any, **named: Any) -> Driver:
+        driver = Driver(*args, **named)  # of a backtest, which nothing else records
+        driver._feed = driver._feed_queues
+        return driver
 
-    def build(*args: Any, **named: Any) -> Any:
-        with patch.object(wiring, "Engine", make_engine):
-            system = original_build(*args, **named)
-        restore(system, system.engine.log)
-        for run in system.runs:
-            run.context.session = epoch
-        return system
-
-    def supervise(engine: Engine, runs: Any, *args: Any, **named: Any) -> Any:
-        supervised = original_supervisor(engine, runs, *args, **named)
-        start = session_start(
-            runs,
-            settings,
-            journal_id=engine.desk._ids.journal_id,
-            epoch=epoch,
-            time_ns=engine.clock.now_ns,
-            seed=settings.seed,
-            environment=SEEDED,
-            is_pumped=settings.mode in (Mode.BACKTEST, Mode.REPLAY),
-            order_position=engine.log.position,
-        )
-        brokers: list[Any] = list(engine.brokers.values())
-        venues = [broker for broker in brokers if hasattr(broker, "on_market")]
-        Recorder(sink, clocks[-1]).attach(engine, runs, start, venues=venues)
-        return supervised
-
-    with patch.object(runner, "build", build), patch.object(runner, "Supervisor", supervise):
+    with (
+        patch.object(keeping, "open_inputs", lambda *_: sink),
+        patch.object(runner, "Driver", make_driver),
+        patch.dict(os.environ, SEEDED),
+    ):
         yield
 
 
@@ -109,8 +80,6 @@ def record(
     sink: Sink | None = None,
     during: Callable[[Runtime], Any] | None = None,
     start_ns: int | None = None,
-    epoch: int = 1,
-    restore: Callable[[Any, Any], None] = lambda *_: None,
     **options: Any,
 ) -> tuple[Runtime, Sink]:
     """Run a configuration to its end on virtual time and return what was recorded."""
@@ -124,7 +93,7 @@ def record(
                 await runtime.wait()
         return runtime
 
-    with recording(kept, settings, epoch=epoch, restore=restore):
+    with recording(kept):
         start = (START_NS if during is not None else 0) if start_ns is None else start_ns
         return run_simulated(main, seed=settings.seed, start_ns=start), kept
 
@@ -133,7 +102,7 @@ def play_again(
     settings: Settings, entries: Iterable[tuple[int, int, bytes]], **options: Any
 ) -> list[Verdict]:
     """Replay what was recorded."""
-    return replay(settings, entries, environment=SEEDED, **options)
+    return replay(lambda _: settings, entries, environment=SEEDED, **options)
 
 
 def verify(settings: Settings, sink: Sink) -> Verdict:

@@ -31,6 +31,7 @@ __all__ = ["Bus", "EventIterator", "Interest", "Route"]
 
 log = structlog.get_logger("bus")
 Function = TypeVar("Function", bound=Handler)
+TURN_NS = 20_000_000  # what one subscriber may take of a turn of the loop
 REMEMBERED = 1_000  # handlers whose errors, and ended subscribers whose counters, are kept
 
 
@@ -294,10 +295,19 @@ class Bus(Publisher):
         return has_more or self.sequence != sequence
 
     def _drain_measured(self, subscriber: Subscriber, limit: int) -> None:
-        """Drain, and take time and lag: per batch, since per event costs half the rate."""
-        started_ns = self.clock.now_ns
-        subscriber.drain(limit)
-        subscriber.handler_ns += self.clock.now_ns - started_ns
+        """Drain, and take time and lag: per batch, since per event costs half the rate.
+
+        One that was slow gets few events in its next turns: other tasks, an operator's cancels
+        above all, must not wait for a queue of slow handlers (R-64).
+        """
+        started_ns, first = self.clock.now_ns, self.ticket
+        subscriber.drain(min(limit, subscriber.turn_limit))
+        took_ns = self.clock.now_ns - started_ns
+        if took_ns > TURN_NS:
+            subscriber.turn_limit = max(1, (self.ticket - first) * TURN_NS // took_ns)
+        elif subscriber.turn_limit < BATCH:
+            subscriber.turn_limit *= 2
+        subscriber.handler_ns += took_ns
         event = subscriber.event
         came_ns = getattr(event, "received_ns", 0) or getattr(event, "time_ns", started_ns)
         subscriber.lag_ns = started_ns - came_ns

@@ -69,6 +69,7 @@ class Subscriber:
         self.error_count = 0
         self.batch_count = 0
         self.handler_ns = 0
+        self.turn_limit = BATCH  # events per turn of the loop: few once it has been slow
         self.lag_ns = 0
         self.current_handler = ""
         self.on_error = on_error

@@ -1,10 +1,13 @@
 """`headrace check CONFIG`: builds everything a configuration names, and runs nothing."""
 
 import argparse
+import os
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from framework.settings.loading import load, located
+from framework.settings.modes import Mode
 from framework.settings.structs import Settings
 
 
@@ -12,7 +15,9 @@ def run(options: argparse.Namespace) -> int:
     """Print what would run, line by line."""
     settings = load(options.config)
     with located(options.config):
-        lines = check(settings)
+        check_journal(settings)
+        check_alerts(settings)
+        lines = [*check(settings), *kept(settings)]
     print(*lines, f"{options.config}: no mistakes found", sep="\n")
     return 0
 
@@ -35,6 +40,55 @@ def check(settings: Settings) -> list[str]:
         blocking=_inline,
     )
     return describe(settings, build(settings, seams, MemoryLog(), journal_id="check"))
+
+
+def kept(settings: Settings) -> list[str]:
+    """Return what outlives the process and how it is stopped from outside, a line each."""
+    from framework.runtime.operator_place import place_of
+
+    if settings.mode in (Mode.BACKTEST, Mode.REPLAY):
+        return []
+    kill_file = place_of(settings).kill_file
+    inputs = "recorded" if settings.record_inputs else "not recorded"
+    lines = [f"journal {shown_journal(settings.journal)}"]
+    if settings.journal is not None:
+        lines = [f"{lines[0]}, durability {settings.durability.value}, inputs {inputs}"]
+    return lines if kill_file is None else [*lines, f"kill file {kill_file}"]
+
+
+def shown_journal(url: str | None) -> str:
+    """Return a journal's URL without user and password."""
+    if url is None or "@" not in url:
+        return url or "none"
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}{parts.path}"
+
+
+def check_alerts(settings: Settings) -> None:
+    """Raise ConfigError if an alert's target makes no sense, or its secret cannot be found."""
+    from framework.alerts.targets import Surroundings, targets_of
+
+    around = Surroundings(
+        source=settings.name,
+        blocking=_inline,
+        environment=os.environ,
+        allows_literal_secrets=settings.mode is not Mode.LIVE,
+    )
+    targets_of(settings.alerts, around)
+
+
+def check_journal(settings: Settings) -> None:
+    """Raise ConfigError if the configuration's journal or its place can be none."""
+    from framework.errors import ConfigError, JournalError
+    from framework.runtime.operator_place import place_of
+    from framework.store.opening import SQLITE, sqlite_path
+
+    place_of(settings)
+    if settings.journal is not None and settings.journal.startswith(SQLITE):
+        try:
+            sqlite_path(settings.journal)
+        except JournalError as error:
+            raise ConfigError(str(error).removeprefix("journal: "), key="journal") from None
 
 
 async def _inline(function: Callable[[], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""`headrace resolve | assign | adopt | close-run | reset-breaker | orders | positions | runs`.
+"""`headrace resolve | assign | adopt | close-run | resume-run | ...`: what an operator puts right.
 
 Each puts a request into the mailbox of the process that runs the configuration and waits for its
 answer. When no process runs, what changes something waits for the next start, and is done there
@@ -54,6 +54,11 @@ def add_parsers(commands: Any) -> None:
     close.add_argument(
         "--assign-to-external", action="store_true", help="what it holds goes to `external`"
     )
+
+    resume = _verb(
+        commands, "resume-run", "let a run enter again that protection or a breaker paused"
+    )
+    resume.add_argument("run", help="the run's id")
 
     reset = _verb(commands, "reset-breaker", "let refused exits of an order be tried again")
     reset.add_argument("order", help="the entry's order id")
@@ -114,6 +119,7 @@ def asked_for(options: argparse.Namespace) -> "Ask":
         ),
         "adopt": lambda: requests.Adopt(options.venue_order, options.to_run),
         "close-run": lambda: requests.CloseRun(options.run, options.assign_to_external),
+        "resume-run": lambda: requests.ResumeRun(options.run),
         "reset-breaker": lambda: requests.ResetBreaker(options.order),
         "orders": lambda: requests.ShowOrders(options.all),
         "positions": requests.ShowPositions,
@@ -185,7 +191,10 @@ async def send(place: "OperatorPlace", ask: "Ask", *, stays: bool = False) -> "A
         raise JournalError(f"no process runs with this journal (mailbox {folder})")
     request = asking.put(folder, ask, by=asking.who_asks(), time_ns=LiveClock().now_ns)
     if not is_running:
-        text = "no process runs: this waits for the next start and is done before anything is sent"
+        text = (
+            f"no process runs with this journal (mailbox {folder}):"
+            " this waits for the next start and is done before anything is sent"
+        )
         return Answer(request, is_done=True, text=text)
     answer = await asking.answer_to(folder, request, within_s=ANSWER_S)
     return answer or _unanswered(folder, request, stays=stays)

@@ -5,7 +5,8 @@
     2    a run, or the whole recording, cannot be verified: why
 
 The inputs lie beside the journal, in `<journal path>.inputs/`. Python must be of the version that
-recorded; it is started again where PYTHONHASHSEED differs.
+recorded; it is started again where PYTHONHASHSEED differs. Each session begins as it did: with
+the entries that the order log held by then, by the start-up path that every process takes.
 """
 
 import argparse
@@ -18,6 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from framework.cli.hash_seed import start_again
+from framework.cli.logs import configure_logging
 from framework.engine.playback import Playback, PlaybackClock, Verdict
 from framework.engine.record_cursor import Difference, RecordCursor
 from framework.engine.session_start import (
@@ -29,62 +34,69 @@ from framework.engine.session_start import (
 from framework.errors import ConfigError, DataError
 from framework.interfaces import OrderLog
 from framework.model.inputs import SessionStarted
-from framework.model.records import Record
+from framework.model.records import AlertRaised, Record
+from framework.runtime.journal import inputs_directory, opened
+from framework.runtime.services import Services
+from framework.runtime.session import Session
+from framework.runtime.strategy_states import StateKeeper
 from framework.runtime.supervisor import Supervisor
-from framework.runtime.wiring import Seams, System, build
+from framework.runtime.system import Seams, System
+from framework.runtime.wiring import build
 from framework.settings.loading import load
-from framework.settings.structs import Settings
+from framework.settings.structs import LoggingSettings, LogLevel, Settings
 from framework.simulation.loop import SimulatedLoop, seeded_random
 from framework.store.copies import whole_rows
 from framework.store.entries import record_of
 from framework.store.input_log import read_segments
 from framework.store.memory import MemoryLog
-from framework.store.opening import open_for_reading
+from framework.store.opening import SQLITE, open_for_reading
 
 EXIT_EQUAL, EXIT_DIFFERENT, EXIT_UNVERIFIABLE = 0, 1, 2
 MOST_ROUNDS = 1 << 60  # virtual time stands still in a replay: rounds at one instant mean nothing
-SQLITE = "sqlite:///"
 
 ReadOrders = Callable[[int], Iterable[Record]]
 """Returns the entries of the order log up to a position, oldest first."""
 
-Restore = Callable[[System, OrderLog], None]
-"""Gives a system that has just been built the state that an order log holds."""
+SettingsOf = Callable[[SessionStarted], Settings]
+"""Returns the settings of a recorded session."""
 
 
 def run(options: argparse.Namespace) -> int:
     """Verify a recording and say what came of it."""
-    directory = inputs_directory(options.journal)
-    if not directory.is_dir():
-        raise DataError("no inputs were recorded", file=str(directory))
+    journal = options.journal if "://" in options.journal else f"{SQLITE}{options.journal}"
+    directory = inputs_directory(journal)
+    if directory is None or not directory.is_dir():
+        raise DataError("no inputs were recorded", file=str(directory or journal))
     start = RecordCursor(read_segments(directory)).next_session()
     if start is None:
         raise DataError("no session begins in these inputs", file=str(directory))
     start_with_its_hash_seed(start, os.environ, sys.argv)
-    settings = recorded_settings(start, options.config)
-    if options.run is not None and options.run not in {item.id for item in settings.strategies}:
+    settings_of = partial(recorded_settings, path=options.config)
+    runs = {item.id for item in settings_of(start).strategies}
+    configure_logging(LoggingSettings(level=LogLevel.CRITICAL))  # what it says was said then
+    if options.run is not None and options.run not in runs:
         raise ConfigError(f"the configuration has no run {options.run!r}")
     verdicts = replay(
-        settings,
+        settings_of,
         read_segments(directory),
         environment=os.environ,
-        read_orders=partial(read_order_log, options.journal),
+        read_orders=partial(read_order_log, journal),
     )
     return report(verdicts, options.run)
 
 
 def replay(
-    settings: Settings,
+    settings_of: SettingsOf,
     entries: Iterable[tuple[int, int, bytes]],
     *,
     environment: Mapping[str, str],
     read_orders: ReadOrders = lambda _: (),
-    restore: Restore = lambda *_: None,
 ) -> list[Verdict]:
     """Play every session of a recording; the first difference ends it.
 
     Raises:
-        DataError: the recording does not fit this process or these settings.
+        DataError: the recording does not fit this process.
+        ConfigError: the settings are not those of a session.
     """
     records = RecordCursor(entries)
     verdicts: list[Verdict] = []
@@ -92,21 +104,15 @@ def replay(
         reason = obstacle(start, environment)
         if reason:
             raise DataError(f"epoch {start.epoch} cannot be verified: {reason}")
-        order_log = NeverDurable(journal_id=start.journal_id)
-        for entry in read_orders(start.order_position):
-            order_log.append(entry)
-        verdicts.append(_play_session(settings, start, records, order_log, restore))
+        order_log = RecordedLog(start, read_orders(start.order_position))
+        verdicts.append(_play_session(settings_of(start), start, records, order_log))
         if verdicts[-1].difference is not None:
             break
     return verdicts
 
 
 def _play_session(
-    settings: Settings,
-    start: SessionStarted,
-    records: RecordCursor,
-    order_log: OrderLog,
-    restore: Restore,
+    settings: Settings, start: SessionStarted, records: RecordCursor, order_log: OrderLog
 ) -> Verdict:
     """Play one session on a loop of its own."""
 
@@ -114,10 +120,15 @@ def _play_session(
         clock = PlaybackClock(start.time_ns)
         random_for = partial(seeded_random, start.seed)
         seams = Seams(clock=clock, random_for=random_for, blocking=_refuse)
-        system = build(settings, seams, order_log, journal_id=start.journal_id)
-        restore(system, order_log)
+        services = Services(settings, seams, is_alone=True, is_recorded=start.is_pumped)
+        system = build(settings, seams, order_log, journal_id=start.journal_id, tell=_tell_nobody)
         Supervisor(system.engine, system.runs)
-        return await Playback(system.engine, system.runs, start, records, clock).play()
+        services.attach(system, order_log)
+        services.block_accounts()
+        playback = Playback(system.engine, system.runs, start, records, clock)
+        playback.keep_outside(system.alerts, "raise_")
+        playback.begin_session(partial(_begin, system, settings, order_log, start))
+        return await playback.play()
 
     loop = SimulatedLoop(seed=start.seed, max_rounds=MOST_ROUNDS)
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
@@ -127,13 +138,32 @@ def _play_session(
             loop.end_tasks()
 
 
-class NeverDurable(MemoryLog):
-    """An order log that lets nothing out: when a command left, the records say."""
+def _begin(system: System, settings: Settings, order_log: OrderLog, start: SessionStarted) -> None:
+    """Do what `Keeping.begin` does, as the build that recorded it."""
+    session = Session(system, settings, order_log)
+    states = StateKeeper(system.engine, system.runs)
+    by_us = opened(settings, order_log, start.time_ns)
+    session.begin(msgspec.structs.replace(by_us, build=start.version), reads=True)
+    states.start(session.states)
+
+
+class RecordedLog(MemoryLog):
+    """The order log as a session found it; lets nothing out: when a command left, records say."""
+
+    def __init__(self, start: SessionStarted, entries: Iterable[Record]) -> None:
+        super().__init__(journal_id=start.journal_id)
+        self.epoch = start.epoch
+        for entry in entries:
+            self.append(entry)
 
     @property
     def durable_position(self) -> int:
         """Nothing."""
         return 0
+
+
+def _tell_nobody(_: AlertRaised) -> None:
+    """Deliver no alert again."""
 
 
 async def _refuse(_: Any) -> Any:
@@ -143,16 +173,11 @@ async def _refuse(_: Any) -> Any:
 # -- what belongs to a journal ---------------------------------------------------------------------
 
 
-def inputs_directory(journal: str) -> Path:
-    """Return where the inputs of a journal lie, given its URL or path."""
-    return Path(f"{journal.removeprefix(SQLITE)}.inputs")
-
-
 def read_order_log(journal: str, position: int) -> Iterable[Record]:
-    """Yield the entries of a journal up to a position, oldest first."""
+    """Yield the entries of the journal at a URL up to a position, oldest first."""
     if not position:
         return
-    reading = open_for_reading(journal if "://" in journal else f"{SQLITE}{journal}")
+    reading = open_for_reading(journal)
     try:
         for row in whole_rows(reading):
             if row[0] > position:
@@ -163,7 +188,7 @@ def read_order_log(journal: str, position: int) -> Iterable[Record]:
 
 
 def recorded_settings(start: SessionStarted, path: str | None) -> Settings:
-    """Return the settings of a recording: of the file at `path`, or of the text it holds.
+    """Return the settings of a session: of the file at `path`, or of the text it holds.
 
     Raises:
         ConfigError: they are not the recorded ones, or there is no text.
@@ -188,8 +213,7 @@ def start_with_its_hash_seed(
     """Start this program again under the recorded PYTHONHASHSEED, unless it is the same."""
     if start.hash_seed in (RANDOM, hash_seed(environment)):
         return
-    command = [sys.executable, "-m", "framework", *arguments[1:]]
-    os.execve(sys.executable, command, {**environment, "PYTHONHASHSEED": start.hash_seed})
+    start_again(start.hash_seed, environment, arguments)
 
 
 # -- what came of it -------------------------------------------------------------------------------

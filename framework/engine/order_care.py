@@ -14,17 +14,23 @@ from framework.engine.wakeups import Wakeup
 from framework.model.account import CashBooked, Settled
 from framework.model.decimals import ZERO
 from framework.model.exits import ExitRules
+from framework.model.instrument import Instrument
+from framework.model.orders import OrderIntent, OrderSession, OrderType
 from framework.model.protection import ExitRun, ProtectionAction, ProtectionState, RunRearmed
 from framework.model.reports import FillCorrection, OrderFact, OrderFilled
 from framework.model.runs import Run, RunState
 from framework.orders.emulation import Emulation
+from framework.orders.exits import fault_in_exits
+from framework.orders.held_entries import parent_key
 from framework.orders.order_state import OrderState
 from framework.orders.protection import EXIT_INCOMPLETE, ProtectionRules
 from framework.orders.protection_rules import is_guarded
-from framework.portfolio.marks import MarketMarks
+from framework.portfolio.marks import MarketMarks, usable
 from framework.portfolio.runs import Runs
 
 EXECUTIONS = (OrderFilled, FillCorrection)
+LOOKS = 4  # how often a strategy is looked at in the time that it may be silent
+NS_PER_S = 1_000_000_000
 
 
 class Alert(Protocol):
@@ -34,7 +40,12 @@ class Alert(Protocol):
 
 
 class OrderCare:
-    """Emulated orders and protection rules of every run."""
+    """Emulated orders and protection rules of every run.
+
+    Attributes:
+        emulation: the orders that the core keeps.
+        shows_life: tells whether a run's strategy has shown a sign of life since it was asked last.
+    """
 
     def __init__(
         self,
@@ -49,6 +60,7 @@ class OrderCare:
         self._engine = engine
         self._runs = runs
         self._currencies = currencies  # by account
+        self._exit_rules = exit_rules
         self._hours_of = hours_of
         self._alert = alert
         self._rules: dict[str, tuple[ProtectionRules, Wakeup]] = {}
@@ -64,9 +76,12 @@ class OrderCare:
             hours_of=hours_of,
             alert=self._tell_of_order,
         )
+        self.shows_life: Callable[[str], bool] = _always
         self._held = Wakeup(engine.clock, self.emulation.due)
         desk.needs_holding = self.emulation.needs_holding
-        desk.after_change += [self.emulation.after_change, self._after_change]
+        desk.fault_in = self._fault_in
+        self.emulation.on_watch = self._listen
+        self._is_listening = False
         engine.bus.set_step(CashBooked, self._book)
         engine.bus.set_step(Settled, self._book)
 
@@ -86,10 +101,13 @@ class OrderCare:
         )
         if state is not None:
             rules.restore(state)
+        self._listen()
 
         def on_time(now_ns: int) -> int | None:
+            if run.protection.stale_after_s is not None and self.shows_life(run.id):
+                rules.heartbeat(now_ns)
             self._act(rules.on_time(now_ns))
-            return rules.next_time_ns(now_ns)
+            return next_look_ns(rules, now_ns)
 
         self._rules[run.id] = rules, Wakeup(engine.clock, on_time)
 
@@ -99,7 +117,7 @@ class OrderCare:
         self._held.set(self.emulation.resume(now_ns))
         for run, (rules, wakeup) in self._rules.items():
             self._act(rules.start(now_ns))
-            wakeup.set(rules.next_time_ns(now_ns))
+            wakeup.set(next_look_ns(rules, now_ns))
             self._watch_positions(run)
 
     def positions_changed(self, run: str, instrument: str) -> None:
@@ -113,12 +131,29 @@ class OrderCare:
             rules, wakeup = self._rules[run]
             now_ns = self._engine.clock.now_ns
             rules.rearm(now_ns)
-            wakeup.set(rules.next_time_ns(now_ns))
+            wakeup.set(next_look_ns(rules, now_ns))
 
-    def heartbeat(self, run: str) -> None:
-        """Note a sign of life from a run's strategy."""
-        if run in self._rules:
-            self._rules[run][0].heartbeat(self._engine.clock.now_ns)
+    def _listen(self) -> None:
+        """Hear of every order from now on: each call is paid for by every order and fact."""
+        if not self._is_listening:
+            self._is_listening = True
+            desk = self._engine.desk
+            # A new list: the desk may be going through the old one.
+            hooks = [self.emulation.after_change, self._after_change]
+            desk.after_change = hooks + desk.after_change
+
+    def _fault_in(self, intent: OrderIntent, account: str, instrument: Instrument) -> str | None:
+        """Return why the exits of an intent make no sense, or None.
+
+        They are judged by the price that its entry is expected to get, if it goes out now.
+        """
+        reference = None
+        if intent.session is OrderSession.NOW and not parent_key(intent):
+            reference = intent.stop_price
+            if reference is None and intent.type is OrderType.MARKET:
+                reference = usable(self._engine.market.reference_price(instrument.id))
+        venue = self._engine.brokers[account].capabilities
+        return fault_in_exits(intent, instrument, venue, self._exit_rules(intent.run), reference)
 
     def _after_change(self, order: OrderState, fact: OrderFact | None) -> None:
         if order.role is not None:
@@ -132,7 +167,7 @@ class OrderCare:
         rules, wakeup = self._rules[run]
         now_ns = self._engine.clock.now_ns
         self._act(rules.on_fill(now_ns))
-        wakeup.set(rules.next_time_ns(now_ns))
+        wakeup.set(next_look_ns(rules, now_ns))
         self._watch_positions(run)
 
     def _watch_positions(self, run: str) -> None:
@@ -179,3 +214,19 @@ class OrderCare:
 
     def _tell_of_order(self, name: str, level: str, message: str, order: OrderState) -> None:
         self._alert(name, message, key=order.order_id, level=level)
+
+
+def next_look_ns(rules: ProtectionRules, now_ns: int) -> int | None:
+    """Return when the clock is to be judged next, and the strategy looked at if it may fall silent.
+
+    It is silent once it has shown no sign of life at every look of the time that it is given.
+    """
+    due_ns = rules.next_time_ns(now_ns)
+    silent_s = rules.run.protection.stale_after_s
+    if due_ns is None or silent_s is None or rules.state.fired:
+        return due_ns
+    return min(due_ns, now_ns + round(silent_s * NS_PER_S) // LOOKS)
+
+
+def _always(_run: str) -> bool:
+    return True

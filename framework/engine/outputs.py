@@ -68,7 +68,8 @@ class Outputs:
         self.sent_count += 1
         self.mark_sent(command)
         try:
-            self._broker_of(command).send(command)
+            broker = self._broker_of(command) if self.overrides else self._brokers[command.account]
+            broker.send(command)
         except InvariantBroken:  # a simulated venue answers within the call: the engine has halted
             raise
         except Exception as error:
@@ -76,7 +77,7 @@ class Outputs:
             self.doubt(command, f"the broker raised {error!r}")
 
     def _broker_of(self, command: VenueCommand) -> Broker:
-        if self.overrides and isinstance(command, SubmitOrder):
+        if isinstance(command, SubmitOrder):
             broker = self.overrides.get(command.intent.run)
             if broker is not None:
                 return broker

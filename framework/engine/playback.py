@@ -18,7 +18,8 @@ import anyio
 import msgspec
 
 from framework.engine.engine import Engine
-from framework.engine.played_desk import PlayedDesk
+from framework.engine.played_core import BESIDE, PlayedCore
+from framework.engine.played_desk import PlayedDesk, inject
 from framework.engine.played_handlers import PlayedHandlers, turn_until
 from framework.engine.played_run import (
     Following,
@@ -27,23 +28,26 @@ from framework.engine.played_run import (
     SilentFeed,
 )
 from framework.engine.record_cursor import Difference, RecordCursor, in_words
+from framework.engine.recorded_core import CORE
 from framework.engine.recorded_run import RecordedRun
-from framework.engine.recorder import CORE, kind_of
 from framework.engine.session_start import changed_code
 from framework.engine.values import path_of
 from framework.errors import DataError, InvariantBroken, StrategyError
 from framework.interfaces import TimerHandle
-from framework.model.commands import VenueCommand
 from framework.model.inputs import (
     ChannelEnded,
     CommandAnswered,
     CommandIssued,
     EventDelivered,
     EventsHanded,
+    GateMoved,
     HandlerEnded,
     HandlerResumed,
     InputRecord,
     InputTaken,
+    OnlookerCame,
+    OnlookerLeft,
+    OrderForgotten,
     OrdersBlocked,
     RunUnverifiable,
     SessionStarted,
@@ -111,18 +115,17 @@ class Playback:
         self._lost = ""
         self._owner = CORE
         self._derives = False
-        self._following = Following(self._insert)
+        self._following = Following(self.insert)
         self._is_over = False
         self._record_count = 0
         self._input = "nothing: the session had just begun"
         self._timers: dict[tuple[int, int], Callable[[], None]] = {}
         self._timer_counts: dict[int, int] = {}
-        self._unsent: list[VenueCommand] = []
-        self._encode = msgspec.msgpack.Encoder().encode
         self.lines = [PlayedRun(index, run) for index, run in enumerate(runs)]
         for kind in chain.from_iterable(run.strategy.events for run in runs):
             records.known_types[path_of(kind)] = kind
         handlers = self._handlers = PlayedHandlers(self)
+        core = self._core = PlayedCore(self)
         self._play_by: dict[type, Callable[[Any], Awaitable[None] | None]] = {
             InputTaken: self._take,
             TimerFired: self._fire,
@@ -133,15 +136,38 @@ class Playback:
             CommandIssued: self._inject,
             CommandAnswered: self._unfounded,
             VenueCommandMade: self._unfounded,
-            VenueCommandSent: self._send,
+            VenueCommandSent: core.send,
             EventsHanded: self._hand,
             WarmUpAnswered: handlers.warm_up,
             OrdersBlocked: self._block,
+            GateMoved: core.move_gate,
+            OrderForgotten: core.forget,
+            OnlookerCame: core.welcome,
+            OnlookerLeft: core.part,
             RunUnverifiable: self._abandon,
         }
         named = [code.run for code in start.runs]
         if [line.name for line in self.lines] != named:
             raise DataError(f"the session had the runs {named}, the configuration has others")
+
+    def begin_session(self, start: Callable[[], object]) -> None:
+        """Have `start` put the core into the state that it begins in; timers it sets are kept."""
+        self._clock.playback = self
+        self.engine.market_watch.on_first = _unasked
+        self.engine.books.on_request = _unasked
+        self.within(CORE, self._start.time_ns, start)
+
+    def keep_outside(self, owner: object, name: str) -> None:
+        """Have a method of `owner` set no timers, as `Recorder.keep_outside` says."""
+        setattr(owner, name, partial(self._outside, getattr(owner, name)))
+
+    def _outside(self, call: Callable[..., T], *args: Any, **named: Any) -> T:
+        clock = self._clock
+        playback, clock.playback = clock.playback, None
+        try:
+            return call(*args, **named)
+        finally:
+            clock.playback = playback
 
     async def play(self) -> Verdict:
         """Play the session to its end or to the first difference."""
@@ -181,12 +207,11 @@ class Playback:
 
     def _attach(self) -> None:
         engine = self.engine
-        self._clock.playback = self
         engine.bus.wake = _asleep  # type: ignore[method-assign] # the records deliver
         if self._start.is_pumped:
             engine.bus.pump()
         engine.bus.follow_in(self._following)
-        engine.outputs.add = self._made  # type: ignore[method-assign]
+        self._core.attach()
         for line, code in zip(self.lines, self._start.runs, strict=True):
             self._attach_run(line)
             line.context.session = code.session
@@ -198,6 +223,11 @@ class Playback:
         self._handlers.attach(line)
 
     # -- items -----------------------------------------------------------------------------------
+
+    @property
+    def is_deriving(self) -> bool:
+        """Whether what happens now follows from a record."""
+        return self._derives
 
     def begin(self, owner: int, time_ns: int) -> None:
         self._owner, self._derives = owner, True
@@ -246,24 +276,42 @@ class Playback:
         self.difference = Difference(
             position=self.records.position + (record is None),
             run="" if line is None else line.name,
-            recorded=in_words(self.records.peek() if record is None else record),
+            recorded=in_words(self.peek() if record is None else record),
             replayed=replayed,
             before=before,
         )
 
+    def peek(self) -> InputRecord | None:
+        """Return the next record that what is played now may have caused."""
+        return cast(InputRecord | None, self.records.peek(BESIDE))
+
+    def take(self) -> None:
+        """Go on past that record; what was written before it happened before it."""
+        self.play_beside()
+        self.records.take()
+
+    def play_beside(self) -> None:
+        """Play what happened beside the item that is played, up to its own next record."""
+        while isinstance(found := self.records.peek(), BESIDE) and not self._is_over:
+            self._play_by[type(found)](self.records.take())
+
     def require_player(self, line: PlayedRun) -> None:
         """Refuse a command of a run that is not played now: its records speak for it."""
-        found = self.records.peek()
+        found = self.peek()
         if isinstance(found, RunUnverifiable) and found.run == line.index and not self._is_over:
-            self.records.take()
+            self.take()
             self._abandon(found)
         is_playing = self.engine.bus.running is line.subscriber
         if self._is_over or line.unverifiable or not is_playing or self.difference is not None:
             raise StrategyError("the replay does not play this strategy now")
 
     def _unfounded(self, record: InputRecord) -> None:
-        line = self.lines[record.run] if isinstance(record, CommandAnswered) else None
+        line = self.line_of(record.run) if isinstance(record, CommandAnswered) else None
         self.differ(line, "nothing of it", record)
+
+    def line_of(self, run: int) -> PlayedRun | None:
+        """Return the run that a record names; None for the core."""
+        return None if run == CORE else self.lines[run]
 
     # -- inputs ----------------------------------------------------------------------------------
 
@@ -278,19 +326,19 @@ class Playback:
         self.within(CORE, record.time_ns, partial(self._publish, event))
 
     def _publish(self, event: Any) -> None:
-        self._insert()
+        self.insert()
         self.engine.bus.publish(event)
 
-    def _insert(self) -> None:
+    def insert(self) -> None:
         """Put in what a simulated venue published at this point of the step."""
-        found = self.records.peek()
+        found = self.peek()
         if isinstance(found, InputTaken) and found.behind == self._following.number:
-            self.records.take()
+            self.take()
             self._following.append(self.records.event(found.type_number, found.event))
 
     def _fire(self, record: TimerFired) -> None:
         callback = self._timers.pop((record.run, record.number), None)
-        line = None if record.run == CORE else self.lines[record.run]
+        line = self.line_of(record.run)
         if line is not None and line.unverifiable:
             return
         if callback is None:
@@ -298,30 +346,13 @@ class Playback:
             return
         self.within(record.run, record.time_ns, callback)
 
-    def _made(self, command: VenueCommand, *_: Any) -> None:
-        if not self._derives or self.difference is not None:
-            return
-        found, encoded = self.records.peek(), self._encode(command)
-        if not isinstance(found, VenueCommandMade) or bytes(found.command) != encoded:
-            self.differ(None, f"venue command {command!r}")
-            return
-        self.records.take()
-        self._unsent.append(command)
-        self._insert()
-
-    def _send(self, record: VenueCommandSent) -> None:
-        for command in self._unsent:
-            if (kind_of(command), command.order_id) == (record.kind, record.order_id):
-                self._unsent.remove(command)
-                mark_sent = self.engine.outputs.mark_sent
-                self.as_core(record.time_ns, partial(mark_sent, command))
-                return
-
     # -- runs ------------------------------------------------------------------------------------
 
     def _inject(self, record: CommandIssued) -> None:
-        line = self.lines[record.run]
-        if line.unverifiable:
+        line = self.line_of(record.run)
+        if line is None:
+            inject(self, None, self.engine.desk, record)
+        elif line.unverifiable:
             line.desk.inject(record)
         else:
             self.differ(line, "no command", record)
@@ -355,6 +386,10 @@ class Playback:
 
 def _asleep() -> None:
     """Nobody is woken: the records deliver."""
+
+
+def _unasked(*_: object) -> None:
+    """No feed is there to be asked."""
 
 
 def _unheard(_: object, __: object) -> None:

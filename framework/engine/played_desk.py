@@ -37,7 +37,7 @@ class PlayedDesk:
         playback, line = self._playback, self._line
         playback.require_player(line)
         arguments = arguments_of(args, named)
-        found = playback.records.peek()
+        found = playback.peek()
         if (
             not isinstance(found, CommandIssued)
             or (found.run, found.name) != (line.index, name)
@@ -45,33 +45,46 @@ class PlayedDesk:
         ):
             playback.differ(line, command_text(name, arguments))
             raise StrategyError("the replay parts from the record here")
-        playback.records.take()
+        playback.take()
         playback.command_count += 1
-        return self._carry_out(found, partial(call, *args, **named))
+        playback.play_beside()  # what another thread did as the command was given
+        return _carry_out(playback, line, found, partial(call, *args, **named))
 
     def inject(self, command: CommandIssued) -> None:
         """Carry out a recorded command of a run whose strategy is not played any more."""
-        call = getattr(self._desk, command.name)
-        self._carry_out(command, partial(_with_arguments, call, command.arguments), is_inside=False)
+        inject(self._playback, self._line, self._desk, command)
 
-    def _carry_out(
-        self, command: CommandIssued, call: Callable[[], Any], *, is_inside: bool = True
-    ) -> Any:
-        playback = self._playback
-        outcome, failure, result = "", None, None
-        try:
-            result = playback.as_core(command.time_ns, call)
-            outcome = outcome_of(result)
-        except Exception as error:  # the strategy hears it, as it did then
-            outcome, failure = repr(error), error
-        found = playback.records.peek()
-        if not isinstance(found, CommandAnswered) or found.outcome != outcome:
-            playback.differ(self._line, f"answered {outcome!r}")
-        else:
-            playback.records.take()
-        if failure is not None and is_inside:
-            raise failure
-        return result
+
+def inject(
+    playback: "Playback", line: "PlayedRun | None", desk: Any, command: CommandIssued
+) -> None:
+    """Carry out a recorded command that no strategy gives now; without a run: the core's."""
+    call = partial(_with_arguments, getattr(desk, command.name), command.arguments)
+    _carry_out(playback, line, command, call, is_inside=False)
+
+
+def _carry_out(
+    playback: "Playback",
+    line: "PlayedRun | None",
+    command: CommandIssued,
+    call: Callable[[], Any],
+    *,
+    is_inside: bool = True,
+) -> Any:
+    outcome, failure, result = "", None, None
+    try:
+        result = playback.as_core(command.time_ns, call)
+        outcome = outcome_of(result)
+    except Exception as error:  # the strategy hears it, as it did then
+        outcome, failure = repr(error), error
+    found = playback.peek()
+    if not isinstance(found, CommandAnswered) or found.outcome != outcome:
+        playback.differ(line, f"answered {outcome!r}")
+    else:
+        playback.take()
+    if failure is not None and is_inside:
+        raise failure
+    return result
 
 
 def _with_arguments(call: Callable[..., Any], arguments: msgspec.Raw) -> Any:

@@ -8,7 +8,8 @@ from types import coroutine as generator_coroutine
 from typing import TYPE_CHECKING, Any
 
 from framework.engine.played_run import PlayedRun, Waiting, step
-from framework.engine.recorder import AWAITED, CORE
+from framework.engine.recorded_core import CORE
+from framework.engine.recorder import AWAITED
 from framework.engine.values import unpack, unpack_error
 from framework.errors import ChannelOverflow
 from framework.model.inputs import (
@@ -128,13 +129,13 @@ class PlayedHandlers:
             return await answer  # for ever: what a task of the strategy's own hears is unknown
         work = call(*args, **named) if name in OF_THE_CORE else None
         outcome = None if work is None else step(work)
-        found = self._playback.records.peek()
+        found = self._playback.peek()
         if (
             isinstance(found, HandlerResumed)
             and (found.run, found.call, found.has_waited) == (line.index, name, False)
             and (work is None or outcome is not None)
         ):
-            self._playback.records.take()
+            self._playback.take()
             if found.is_error:
                 raise unpack_error(found.answer)
             return unpack(found.answer)

@@ -3,11 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import msgspec
 
+from framework.bus.routes import Taker
 from framework.engine.played_desk import PlayedDesk
 from framework.engine.recorded_run import RecordedRun
 from framework.engine.values import pack, pack_error
@@ -70,6 +71,33 @@ class PlayedRun:
         """Count a step of a handler that had waited, and do what comes after it."""
         self.step_count += 1
         after()
+
+
+class Onlooker:
+    """Stands where the session had a subscriber that is no run: wants the same, and hears nothing.
+
+    What of a `Subscriber` the routes of the bus need.
+    """
+
+    is_ended = is_lane_open = False
+    wake_reader = None
+
+    def __init__(self) -> None:
+        self.interests: list[Any] = []
+        self.takers: list[Taker] = []
+
+    def connect(self, taker: Taker) -> None:
+        """Take events of a route, to forget them."""
+        taker.accept = _forget
+        taker.channel = cast(Any, self)
+        self.takers.append(taker)
+
+    def leave(self, taker: Taker) -> None:
+        """Nothing is queued."""
+
+
+def _forget(event: Any) -> None:
+    """Take no notice."""
 
 
 class SilentFeed:

@@ -1,5 +1,6 @@
 """Recorded inputs read one by one, session by session, and words for what they say."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -47,37 +48,43 @@ class RecordCursor:
         self.known_types = known_types or {}
         self._entries = iter(entries)
         self._decode = msgspec.msgpack.Decoder(InputRecord).decode
-        self._held: tuple[int, Any] | None = None
+        self._held: deque[tuple[int, Any]] = deque()
         self._paths: dict[int, str] = {}
         self._decoders: dict[int, msgspec.msgpack.Decoder[Any]] = {}
 
-    def peek(self) -> Any:
-        """Return the next record, or None at the end of the log.
+    def peek(self, past: tuple[type, ...] = ()) -> Any:
+        """Return the next record that is of none of the types `past`, or None at the end.
 
         Raises:
             DataError: it is no record of this version.
         """
-        while self._held is None:
-            entry = next(self._entries, None)
-            if entry is None:
+        index = 0
+        while True:
+            if index == len(self._held) and not self._read():
                 return None
-            position, _, payload = entry
-            try:
-                record = self._decode(payload)
-            except msgspec.MsgspecError as error:
-                raise DataError(f"input {position} cannot be read: {error}") from error
-            if isinstance(record, TypeNamed):  # of use to `event` alone
-                self._paths[record.number] = record.path
-            else:
-                self._held = position, record
-        return self._held[1]
+            record = self._held[index][1]
+            if not isinstance(record, past):
+                return record
+            index += 1
 
     def take(self) -> Any:
         """Return the next record and go on to the one behind it."""
         record = self.peek()
-        if self._held is not None:
-            self.position, self._held = self._held[0], None
+        if self._held:
+            self.position, _ = self._held.popleft()
         return record
+
+    def _read(self) -> bool:
+        for position, _, payload in self._entries:
+            try:
+                record = self._decode(payload)
+            except msgspec.MsgspecError as error:
+                raise DataError(f"input {position} cannot be read: {error}") from error
+            if not isinstance(record, TypeNamed):
+                self._held.append((position, record))
+                return True
+            self._paths[record.number] = record.path  # of use to `event` alone
+        return False
 
     def next_session(self) -> SessionStarted | None:
         """Go on to the next session and return its start; None if there is no more."""
@@ -97,12 +104,16 @@ class RecordCursor:
             self.take()
             yield record
 
+    def type_of(self, type_number: int) -> type:
+        """Return a recorded event type. Raises DataError if it is not there any more."""
+        path = self._paths.get(type_number, f"unnamed type {type_number}")
+        return self.known_types.get(path) or find_type(path)
+
     def event(self, type_number: int, payload: msgspec.Raw) -> Any:
         """Return a recorded event. Raises DataError if its type is not there any more."""
         decoder = self._decoders.get(type_number)
         if decoder is None:
-            path = self._paths.get(type_number, f"unnamed type {type_number}")
-            kind = self.known_types.get(path) or find_type(path)
+            kind = self.type_of(type_number)
             decoder = self._decoders[type_number] = msgspec.msgpack.Decoder(kind)
         try:
             return decoder.decode(payload)

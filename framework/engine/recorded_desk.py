@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from framework.model.inputs import CommandAnswered, CommandIssued
 from framework.orders.order_state import OrderState
 
 if TYPE_CHECKING:
@@ -42,18 +41,7 @@ class RecordedDesk:
     def _command(self, name: str, call: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
         line, recorder = self._line, self._recorder
         recorder.check_caller(line, name)
-        time_ns = recorder.now_ns
-        recorder.write(CommandIssued(line.index, name, arguments_of(args, named), time_ns))
-        outcome = ""
-        try:
-            result = recorder.as_core(time_ns, partial(call, *args, **named))
-            outcome = outcome_of(result)
-        except Exception as error:
-            outcome = repr(error)
-            raise
-        finally:
-            recorder.write(CommandAnswered(line.index, outcome))
-        return result
+        return recorder.core.command(line.index, name, call, args, named)
 
 
 def arguments_of(args: tuple[Any, ...], named: dict[str, Any]) -> msgspec.Raw:

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from framework.engine.engine import Engine
+from framework.engine.recorded_core import CORE, RecordedCore
 from framework.engine.recorded_desk import RecordedDesk
 from framework.engine.recorded_run import (
     Following,
@@ -27,9 +28,10 @@ from framework.engine.recorded_run import (
     RecordedRun,
     RecordingClock,
 )
+from framework.engine.recorded_warm_up import RecordedWarmUp
 from framework.engine.values import pack, pack_error, path_of
 from framework.errors import ChannelOverflow, DataError, InvariantBroken
-from framework.model.commands import VenueCommand
+from framework.model.events import Overflowed
 from framework.model.inputs import (
     ChannelEnded,
     EventDelivered,
@@ -43,13 +45,9 @@ from framework.model.inputs import (
     SessionStarted,
     TimerFired,
     TypeNamed,
-    VenueCommandMade,
-    VenueCommandSent,
-    WarmUpAnswered,
 )
 
 T = TypeVar("T")
-CORE = -1  # where a run's index is asked for
 AWAITED = ("sleep", "history", "order_when", "external", "blocking")
 OF_HANDLERS_ONLY = ("publish", "set_timer", "cancel_timer", "watch")
 
@@ -59,7 +57,8 @@ log = structlog.get_logger("recorder")
 class Recorder:
     """Writes the records of one session to `sink`; `sync` makes them durable.
 
-    `clock` must be the one that the engine was made with.
+    `clock` must be the one that the engine was made with. Timers that are set at its standing time
+    (`RecordingClock.item_ns`) are recorded from now on: those of a start are the core's too.
     """
 
     def __init__(self, sink: InputSink, clock: RecordingClock) -> None:
@@ -76,6 +75,8 @@ class Recorder:
         self._following = Following(self._follows)
         self._owner = CORE  # whose item it is
         self._thread = get_ident()
+        self.core = RecordedCore(self)
+        clock.set_timer = self.timer
 
     # -- for those who run the system ------------------------------------------------------------
 
@@ -98,16 +99,15 @@ class Recorder:
             raise InvariantBroken("what is recorded needs the recorder's clock")
         self._engine = engine
         self._thread = get_ident()
-        self._clock.set_timer = self.timer
         self.write(start)
         engine.bus.record_inputs(self._take)
         engine.bus.follow_in(self._following)
         for venue in venues:
             on_market: Any = partial(self._match, venue.on_market)
             venue.on_market = on_market  # type: ignore[method-assign] # put between
-        outputs = engine.outputs
-        outputs.add = partial(self._made, outputs.add)  # type: ignore[method-assign] # put between
-        outputs.mark_sent = partial(self._sent, outputs.mark_sent)
+        self.core.attach(engine, [run.context.run for run in runs])
+        for asks, name in ((engine.market_watch, "on_first"), (engine.books, "on_request")):
+            self.keep_outside(asks, name)
         for index, run in enumerate(runs):
             self._attach(Line(index, run))
 
@@ -115,8 +115,28 @@ class Recorder:
         """Make everything recorded so far durable. Raises JournalError if it cannot be."""
         self._sink.sync()
 
+    def keep_outside(self, owner: object, name: str) -> None:
+        """Have the timers that a method of `owner` sets belong to nobody, even within an item.
+
+        For what is beside the core (feeds, alerts): a replay has none of it.
+        """
+        setattr(owner, name, partial(self._outside, getattr(owner, name)))
+
+    def _outside(self, call: Callable[..., T], *args: Any, **named: Any) -> T:
+        clock = self._clock
+        set_timer, clock.set_timer = clock.set_timer, None
+        try:
+            return call(*args, **named)
+        finally:
+            clock.set_timer = set_timer
+
     def write(self, record: InputRecord) -> None:
-        """Append one record."""
+        """Append one record, behind what other threads did before."""
+        while self.core.from_threads:
+            self._append(self.core.from_threads.popleft())
+        self._append(record)
+
+    def _append(self, record: InputRecord) -> None:
         self.record_count += 1
         self._sink.append(self._encode(record))
 
@@ -173,7 +193,7 @@ class Recorder:
             return
         clock = self._clock
         time_ns, before_ns, owner = clock.now_ns, clock.item_ns, self._owner
-        number = self._number_of(event)
+        number = self.number_of(event.__class__)
         try:
             payload = cast(msgspec.Raw, event)  # encoded in place, in one go
             self.write(InputTaken(bus.sequence, time_ns, number, payload))
@@ -188,14 +208,15 @@ class Recorder:
     def _match(self, on_market: Callable[[Any], None], event: Any) -> None:
         was_matching, self._is_matching = self._is_matching, True
         try:
-            on_market(event)
+            self._outside(on_market, event)
         finally:
             self._is_matching = was_matching
 
     def _follows(self, behind: int, event: Any) -> None:
-        """Record what a simulated venue publishes inside a step."""
-        if self._is_matching:
-            number, time_ns = self._number_of(event), self._clock.now_ns
+        """Record what a simulated venue publishes inside a step, and whose channels are full."""
+        is_foreign = isinstance(event, Overflowed) and self.core.is_onlooker(event.subscriber)
+        if self._is_matching or is_foreign:
+            number, time_ns = self.number_of(event.__class__), self._clock.now_ns
             payload = cast(msgspec.Raw, event)
             sequence = self._engine.bus.sequence
             self.write(InputTaken(sequence, time_ns, number, payload, behind))
@@ -206,8 +227,8 @@ class Recorder:
             line.unverifiable = line.unverifiable or reason
         log.error("input_not_recorded", reason=reason)
 
-    def _number_of(self, event: Any) -> int:
-        kind = event.__class__
+    def number_of(self, kind: type) -> int:
+        """Return the number that stands for an event type in records."""
         number = self._types.get(kind)
         if number is None:
             number = self._types[kind] = len(self._types)
@@ -230,16 +251,6 @@ class Recorder:
 
         return fire
 
-    def _made(self, add: Callable[..., None], command: VenueCommand, *rest: Any) -> None:
-        if self._derives:
-            self.write(VenueCommandMade(cast(msgspec.Raw, command)))
-        add(command, *rest)
-
-    def _sent(self, mark_sent: Callable[[VenueCommand], None], command: VenueCommand) -> None:
-        time_ns = self._clock.now_ns
-        self.write(VenueCommandSent(kind_of(command), command.order_id, time_ns))
-        self.as_core(time_ns, partial(mark_sent, command))
-
     # -- one run ---------------------------------------------------------------------------------
 
     def _attach(self, line: Line) -> None:
@@ -254,6 +265,7 @@ class Recorder:
         task.before = partial(self._resume, line, task.before)
         task.done = partial(self._finished, line, task.done)
         context.desk = cast(Any, RecordedDesk(context.desk, line, self))
+        self.keep_outside(context, "watch")
         for name in AWAITED:
             setattr(context, name, partial(self._await, line, name, getattr(context, name)))
         for name in OF_HANDLERS_ONLY:
@@ -262,9 +274,7 @@ class Recorder:
         context.block = partial(self._block, line, original)  # type: ignore[method-assign]
         original = context.unblock
         context.unblock = partial(self._block, line, lambda _: original(), "")  # type: ignore[method-assign]
-        warm_up: Any = context.warm_up
-        warm_up.fetch = partial(self._fetch, warm_up.fetch)
-        warm_up.ask_history = partial(self._warm_up, line, warm_up.ask_history)
+        RecordedWarmUp(self, line.index).attach(context.warm_up)
 
     def _handle(self, line: Line, handle: Callable[[Any], None], event: Any) -> None:
         time_ns = self._clock.now_ns
@@ -321,7 +331,9 @@ class Recorder:
     ) -> None:
         events = list(first)
         if not self._derives:
-            packed = tuple((self._number_of(event), cast(msgspec.Raw, event)) for event in events)
+            packed = tuple(
+                (self.number_of(event.__class__), cast(msgspec.Raw, event)) for event in events
+            )
             self.write(EventsHanded(line.index, self._clock.now_ns, packed))
         release(events)
 
@@ -385,31 +397,3 @@ class Recorder:
             HandlerResumed(line.index, name, has_waited, sequence, time_ns, answer, is_error)
         )
         self.begin(line.index, time_ns, derives=not line.unverifiable)
-
-    # -- warm-up ---------------------------------------------------------------------------------
-
-    async def _fetch(self, fetch: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await fetch()
-        finally:
-            self.end()
-
-    async def _warm_up(self, line: Line, history: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        """Fetch history outside any item; what the run makes of it is one."""
-        self.end()
-        answer: bytes
-        try:
-            candles = await history(*args)
-        except BaseException as error:
-            answer = pack_error(error) if isinstance(error, Exception) else b""
-            self.write(WarmUpAnswered(line.index, self._clock.now_ns, answer, is_error=True))
-            raise
-        time_ns = self._clock.now_ns
-        self.write(WarmUpAnswered(line.index, time_ns, pack(candles)))
-        self.begin(CORE, time_ns)
-        return candles
-
-
-def kind_of(command: VenueCommand) -> str:
-    """Return the tag of a venue command."""
-    return str(type(command).__struct_config__.tag)

@@ -54,6 +54,7 @@ from framework.model.reports import (
 from framework.model.runs import Run
 from framework.model.venue_state import VenueState
 from framework.orders.application import FactApplication
+from framework.orders.kept import KeptOrders
 from framework.orders.order_state import OrderState
 from framework.orders.registry import OrderRegistry
 from framework.portfolio.holding import is_paid_in_full
@@ -91,6 +92,7 @@ class Restoring:
         )
         self._application.after_change.append(self._after_change)
         self._closed: deque[str] = deque()
+        self._kept = KeptOrders(parts.registry, parts.ledger)
         self._steps: dict[type, Callable[..., object]] = {
             **dict.fromkeys((*FACTS, CashBooked, Settled), self._application.apply),
             **dict.fromkeys(MAKES_ORDER, self._make),
@@ -146,7 +148,7 @@ class Restoring:
     def finish(self) -> None:
         """Let closed orders go that nothing hangs on; the archive answers for them from now on."""
         self._archive.before = None
-        needed = {order.order_id for order in needed_orders(self._registry)}
+        needed = {order.order_id for order in needed_orders(self._registry, self._parts.ledger)}
         for order in list(self._registry):
             if order.order_id not in needed:
                 self._registry.release(order.order_id)
@@ -155,13 +157,13 @@ class Restoring:
         order = self._registry.get(order_id)
         if order is None:
             return
-        is_needed = any(one.parent == order_id for one in order.working.orders.values())
-        if is_needed:
+        if self._kept.keeps(order):
             self._closed.append(order_id)
-        else:
-            self._registry.release(order_id)
+        elif self._registry.release(order_id):
+            self._kept.forget(order)
 
     def _after_change(self, order: OrderState, _fact: OrderFact | None) -> None:
+        self._kept.take_in(order)  # also one that came back
         if order.facts.is_closed:
             self._parts.recent.close(order)
             self._closed.append(order.order_id)
@@ -176,6 +178,7 @@ class Restoring:
             return
         order = make_order(self._registry, record, self._instrument(record.intent.instrument))
         self._registry.add(order)
+        self._kept.take_in(order)
         if isinstance(record, AdoptOrder):
             self._application.apply_kept(order)
         elif order.parent:  # an exit needs its entry, long closed or not
@@ -220,6 +223,7 @@ class Restoring:
             is_released=saved.is_released,
         )
         self._registry.add(order)
+        self._kept.take_in(order)
         for name in saved.facts.venue_order_ids:
             self._registry.name(order, name)
 

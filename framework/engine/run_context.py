@@ -31,6 +31,7 @@ from framework.model.market_data import (
     Trade,
 )
 from framework.model.orders import BasketIntent, Order, OrderIntent, OrderType, Side, TimeInForce
+from framework.orders.keys import fault_in_key
 from framework.portfolio.exposure import PositionView
 from framework.strategy.wishes import PLAIN, Leg, Wishes, terms_of
 
@@ -186,6 +187,8 @@ class RunContext:
         """Run gate and registry at once; a refusal is a DENIED order with its reason."""
         sequence = self._handled()
         refusal = self.refusal
+        if key and (fault := fault_in_key(key)):
+            key, refusal = None, fault  # under a key of its own: the one given may be another's
         exact_quantity, exact_price, exact_stop = None, None, None
         terms = PLAIN
         try:
@@ -231,10 +234,12 @@ class RunContext:
         Raises:
             OrderError: a leg's number is off its instrument's grid, or there is no leg.
         """
+        desk, refusal = self.desk, self.refusal
+        if key and (fault := fault_in_key(key)):
+            key, refusal = None, fault
         basket = BasketIntent(
             self.run, key or self._next_key(), tuple(map(self._leg, legs)), all_or_none
         )
-        desk, refusal = self.desk, self.refusal
         return [order.order_id for order in desk.submit_basket(basket, refusal)]
 
     def _leg(self, leg: Leg) -> OrderIntent:

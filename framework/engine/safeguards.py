@@ -78,7 +78,12 @@ class Safeguards:
         self.inputs.runaways = runaways = Runaways(
             self._settings.runaway, pause=self.pause, on_trip=self._tell_runaway
         )
-        self._engine.gate.on_denied = runaways.denied
+
+        def denied(run: str, now_ns: int) -> None:
+            if self.kill_switch.state is GateState.ACTIVE:  # else it is no fault of the run's
+                runaways.denied(run, now_ns)
+
+        self._engine.gate.on_denied = denied
 
     def start(self) -> None:
         """Begin to count: after the log was read."""

@@ -1,7 +1,7 @@
 """The core's state as bytes and back: what a start needs besides the end of the log.
 
-A snapshot holds the open orders with everything known about them (and the closed ones that open
-ones hang on), positions, cash, runs, and of every kind of record that tells how something stands
+A snapshot holds the open orders with everything known about them (and the closed ones that still
+decide about others), positions, cash, runs, and of every kind of record that tells how something stands
 now the newest one. Closed orders are not in it: the log answers for them. It is a shortcut and
 nothing more: without one, or with one that cannot be read, the whole log is read.
 """
@@ -17,10 +17,18 @@ from framework.model.commands import ModifyOrder
 from framework.model.instrument import Instrument
 from framework.model.orders import OrderIntent, RequestState
 from framework.model.protection import ProtectionState
-from framework.model.records import DayBegan, GateSet, HoldRole, Record, StrategyState
+from framework.model.records import (
+    DayBegan,
+    GateSet,
+    HoldRole,
+    JournalOpened,
+    Record,
+    StrategyState,
+)
 from framework.model.reports import OrderFact
 from framework.model.runs import Run
 from framework.orders.external import RecentIds
+from framework.orders.kept import KeptOrders
 from framework.orders.lifecycle import OrderFacts
 from framework.orders.order_state import OrderState
 from framework.orders.registry import OrderRegistry
@@ -34,6 +42,7 @@ NEWEST: dict[type, Callable[[Record], str]] = {
     StrategyState: lambda record: getattr(record, "run", ""),
     ProtectionState: lambda record: getattr(record, "run", ""),
     DayBegan: lambda record: "",
+    JournalOpened: lambda record: "",
 }
 """Records that tell how something stands: the newest of each key holds (runs are kept apart)."""
 
@@ -105,7 +114,7 @@ class CoreParts(msgspec.Struct):
 
 def take_snapshot(parts: CoreParts, *, journal_id: str, position: int) -> Snapshot:
     """Return the state as of now; `position` is that of the newest entry it contains."""
-    orders = needed_orders(parts.registry)
+    orders = needed_orders(parts.registry, parts.ledger)
     ledger = parts.ledger.state()
     definitions = {order.instrument.id: order.instrument for order in orders}
     for holding in parts.ledger.holdings():
@@ -152,10 +161,10 @@ def from_bytes(state: bytes) -> Snapshot:
     return snapshot
 
 
-def needed_orders(registry: OrderRegistry) -> list[OrderState]:
-    """Return the open orders and the closed ones that open ones hang on, oldest first."""
-    parents = {order.parent: None for order in registry if order.parent and not order.is_closed}
-    return [order for order in registry if not order.is_closed or order.order_id in parents]
+def needed_orders(registry: OrderRegistry, ledger: Ledger) -> list[OrderState]:
+    """Return the open orders and the closed ones that still decide about others, oldest first."""
+    kept = KeptOrders(registry, ledger)
+    return [order for order in registry if not order.is_closed or kept.keeps(order)]
 
 
 def state_of(parts: CoreParts) -> bytes:
@@ -167,7 +176,7 @@ def state_of(parts: CoreParts) -> bytes:
     ledger = parts.ledger.state()
     holdings = [one for one in ledger.holdings if one.quantity or one.cost or one.realised]
     purses = [item for item in ledger.purses if item.purse.cash or item.purse.fees]
-    orders = sorted(needed_orders(parts.registry), key=lambda order: order.order_id)
+    orders = sorted(needed_orders(parts.registry, parts.ledger), key=lambda order: order.order_id)
     canonical = (
         [_canonical_order(order) for order in orders],
         sorted(holdings, key=_holding_key),

@@ -111,7 +111,10 @@ class HandlerEnded(msgspec.Struct, frozen=True, tag="end", array_like=True, gc=F
 
 
 class CommandIssued(msgspec.Struct, frozen=True, tag="command", array_like=True, gc=False):
-    """A strategy called the order desk: arguments, then named arguments, in MessagePack."""
+    """A strategy (-1: the core) called the order desk: arguments, then named ones, in MessagePack.
+
+    Only what follows from no other record: what the core does within an item is derived.
+    """
 
     run: int
     name: str
@@ -165,6 +168,38 @@ class OrdersBlocked(msgspec.Struct, frozen=True, tag="blocked", array_like=True,
     reason: str
 
 
+class GateMoved(msgspec.Struct, frozen=True, tag="gate", array_like=True, gc=False):
+    """The kill switch was tripped, held or released from outside every item, or by a thread."""
+
+    state: str
+    by: str
+    reason: str
+    time_ns: int
+
+
+class OrderForgotten(msgspec.Struct, frozen=True, tag="forgotten", array_like=True, gc=False):
+    """A closed order left memory: the log answers for it from here on."""
+
+    order_id: str
+
+
+class OnlookerCame(msgspec.Struct, frozen=True, tag="onlooker", array_like=True, gc=False):
+    """A subscriber that is no run wants events: some are only made, and numbered, for who asks.
+
+    `only` are the fields that it limits, each with its values.
+    """
+
+    onlooker: int
+    type_number: int
+    only: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+class OnlookerLeft(msgspec.Struct, frozen=True, tag="onlooker_left", array_like=True, gc=False):
+    """That subscriber hears nothing more."""
+
+    onlooker: int
+
+
 class RunUnverifiable(msgspec.Struct, frozen=True, tag="unverifiable", array_like=True, gc=False):
     """From here on a run (-1: every run) depends on what no record holds."""
 
@@ -189,6 +224,10 @@ InputRecord = (
     | EventsHanded
     | WarmUpAnswered
     | OrdersBlocked
+    | GateMoved
+    | OrderForgotten
+    | OnlookerCame
+    | OnlookerLeft
     | RunUnverifiable
 )
 """One entry of the input log."""

@@ -52,7 +52,12 @@ class OrderReport(
 
 
 class ExecutionReport(msgspec.Struct, frozen=True, gc=False, tag="execution_report"):
-    """One execution as the venue has it; `order_id` is the client id of its order, "" if none."""
+    """One execution as the venue has it now; `order_id` is the client id of its order, "" if none.
+
+    `is_corrected`: the venue changed it since it first told of it. A quantity of zero, which is
+    always a correction, says that it was busted. `time_ns` is then when it was changed, so that
+    whoever asks for executions since a time before that hears of it.
+    """
 
     account: str
     execution_id: str
@@ -66,6 +71,12 @@ class ExecutionReport(msgspec.Struct, frozen=True, gc=False, tag="execution_repo
     fees: tuple[Fee, ...] = ()
     liquidity: Liquidity = Liquidity.UNKNOWN
     bucket: Bucket = NO_BUCKET
+    is_corrected: bool = False
+
+    @property
+    def is_correction(self) -> bool:
+        """Whether this overrides what was told of the execution before."""
+        return self.is_corrected or not self.quantity
 
 
 class OrderNotFound(msgspec.Struct, frozen=True, gc=False, tag="order_not_found"):

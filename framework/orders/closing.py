@@ -5,7 +5,8 @@ from typing import Protocol
 
 from framework.interfaces import Clock
 from framework.model.decimals import ZERO, absolute
-from framework.model.orders import NO_BUCKET, Bucket, OrderIntent, Side
+from framework.model.orders import NO_BUCKET, Bucket, OrderIntent, RequestState, Side
+from framework.orders.keys import CLOSE
 from framework.orders.order_state import OrderState
 from framework.orders.registry import OrderRegistry
 from framework.portfolio.holding import Holding
@@ -66,6 +67,10 @@ class Closing:
         if known is not None and not known.is_closed:
             return known
         for order in self._registry.open_orders(run, instrument):
+            if _is_closing(order) and order.intent.bucket == bucket:
+                self._closing[run, instrument, bucket] = order  # it was sent before a restart
+                return order
+        for order in self._registry.open_orders(run, instrument):
             if not order.reduce_only and order.intent.bucket == bucket:
                 self._cancel(order.order_id)
         holding = self._held(run, instrument, bucket)
@@ -78,7 +83,7 @@ class Closing:
         order = self._submit(
             OrderIntent(
                 run,
-                f"close.{self._clock.now_ns}.{self._closing_count}",  # unique over restarts too
+                f"{CLOSE}{self._clock.now_ns}.{self._closing_count}",  # unique over restarts too
                 instrument,
                 SELL if holding.quantity > ZERO else BUY,
                 quantity,
@@ -92,9 +97,8 @@ class Closing:
 
     def flatten(self, run: str) -> list[OrderState]:
         """Cancel everything of a run, exits too, and close all it holds; return the closings."""
-        closing = {order.order_id for order in self._closing.values()}
         for order in self._registry.open_orders(run):
-            if order.order_id not in closing:
+            if not _is_closing(order):
                 self._cancel(order.order_id)
         orders = [
             self.close(run, holding.instrument.id, holding.bucket)
@@ -108,3 +112,8 @@ class Closing:
             if holding.bucket == bucket and holding.quantity:
                 return holding
         return None
+
+
+def _is_closing(order: OrderState) -> bool:
+    """Tell whether an order was sent by `close`, in this process or before, and is to stay."""
+    return order.intent.key.startswith(CLOSE) and order.facts.cancel_request is RequestState.NONE

@@ -17,7 +17,7 @@ from framework.clock.trading_hours import TradingHours
 from framework.interfaces import BrokerCapabilities, Clock, MarketView
 from framework.model.decimals import ZERO
 from framework.model.exits import ExitRules, LateTrigger
-from framework.model.orders import Bucket, OrderIntent, OrderType
+from framework.model.orders import Bucket, OrderIntent, OrderSession, OrderType
 from framework.model.records import HoldRole
 from framework.model.reports import OrderFact
 from framework.orders import held_entries
@@ -33,6 +33,8 @@ from framework.orders.order_state import OrderState
 from framework.orders.trailing import TrailingStop
 from framework.orders.triggers import Hit, MarketEvent, Purpose, Triggers, Watch
 
+MARKET, LIMIT = OrderType.MARKET, OrderType.LIMIT
+NOW = OrderSession.NOW
 ANY_PRICE = Decimal("-Infinity")
 WatchMarket = Callable[[str, str, Callable[[MarketEvent], None] | None], None]
 """Subscribes, under a name, a step to the prices of an instrument; None: no more of them."""
@@ -54,6 +56,8 @@ class Emulation:
 
     Attributes:
         brackets, groups, entries: the parts, for reading.
+        on_watch: called before each order that there is more to do for than to send it, and before
+            those of an earlier start: `after_change` must hear of everything from the first on.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Emulation:
         hours_of: Callable[[str], TradingHours],
         alert: Alert,
     ) -> None:
+        self.on_watch: Callable[[], None] = _nothing
         self._desk = desk
         self._clock = clock
         self._watch_market = watch_market
@@ -94,6 +99,15 @@ class Emulation:
 
     def needs_holding(self, intent: OrderIntent, account: str) -> bool:
         """Tell whether the core has to keep an intent for the venue of this account."""
+        if (
+            (intent.type is MARKET or intent.type is LIMIT)
+            and intent.exits is None
+            and not intent.oco_group
+            and not intent.options
+            and intent.session is NOW
+        ):
+            return False
+        self.on_watch()
         return held_entries.needs_holding(intent, self._capabilities(account))
 
     def after_change(self, order: OrderState, fact: OrderFact | None) -> None:
@@ -126,6 +140,8 @@ class Emulation:
 
     def rebuild(self) -> None:
         """Read the state off the orders in memory, after the log was replayed into them."""
+        if len(self._desk.registry):
+            self.on_watch()
         for parts in (self.brackets, self.groups, self.entries):
             parts.rebuild()
         self._late.clear()
@@ -318,6 +334,10 @@ class Emulation:
 
 
 FIRING = (Purpose.STOP, Purpose.TARGET)
+
+
+def _nothing() -> None:
+    """Whoever put this together tells of everything anyway."""
 
 
 def _watch(order: OrderState, purpose: Purpose, level: Decimal | None, *, is_rising: bool) -> Watch:

@@ -24,7 +24,8 @@ class ClosedOrders:
         self._registry = registry
         self._position = position
         self._kept = kept
-        self._closed: deque[tuple[int, str]] = deque()
+        closed = (order.order_id for order in registry if order.facts.is_closed)
+        self._closed = deque((position(), order_id) for order_id in closed)
 
     def after_change(self, order: OrderState, _fact: OrderFact | None) -> None:
         """Note that an order is closed as of the log's position."""

@@ -53,12 +53,14 @@ def facts_from(report: OrderReport | ExecutionReport, order: OrderState) -> list
 
 def flaw(report: OrderReport | ExecutionReport) -> str:
     """Return why a report makes no sense and is no evidence of anything, "" where it does."""
-    if not report.quantity.is_finite() or report.quantity <= ZERO:
-        return f"quantity {report.quantity} is not positive"
     if isinstance(report, ExecutionReport):
+        if not report.quantity.is_finite() or report.quantity < ZERO:
+            return f"quantity {report.quantity} is none of an execution"
         if not report.execution_id:
             return "an execution without an id"
         return "" if report.price.is_finite() else f"price {report.price} is not finite"
+    if not report.quantity.is_finite() or report.quantity <= ZERO:
+        return f"quantity {report.quantity} is not positive"
     if not report.filled.is_finite() or report.filled < ZERO:
         return f"filled {report.filled} is not a quantity"
     if report.status not in REPORTED:
@@ -188,6 +190,8 @@ def _replaced(report: OrderReport, order: OrderState, revision: int) -> OrderRep
 
 def _from_execution(report: ExecutionReport, order: OrderState) -> list[OrderFact]:
     known = order.facts.executions.get(report.execution_id)
+    if report.is_correction:
+        return _from_correction(report, order, known)
     fill = OrderFilled(
         order.order_id,
         report.execution_id,
@@ -203,6 +207,28 @@ def _from_execution(report: ExecutionReport, order: OrderState) -> list[OrderFac
     if known is None:
         found += _widening(order, fill)
     return [*found, fill]
+
+
+def _from_correction(
+    report: ExecutionReport, order: OrderState, known: Execution | None
+) -> list[OrderFact]:
+    """Return the correction that a report stands for, if it is not known or older than ours."""
+    if isinstance(known, FillCorrection) and (
+        known.time_ns >= report.time_ns
+        or (known.quantity, known.price) == (report.quantity, report.price)
+    ):
+        return []
+    reason = "corrected by the venue" if report.quantity else "busted by the venue"
+    correction = FillCorrection(
+        order.order_id,
+        report.execution_id,
+        report.quantity,
+        report.price,
+        report.time_ns,
+        report.fees,
+        reason,
+    )
+    return [*naming(report, order), correction]
 
 
 def _says_more(fill: OrderFilled, known: Execution) -> bool:

@@ -118,6 +118,8 @@ class Unclaimed:
             candidate = candidates[report.venue_order_id] = Candidate(report.venue_order_id)
             self._count += 1
         if isinstance(report, ExecutionReport):
+            if report.is_correction:
+                candidate.executions[report.execution_id] = report
             candidate.executions.setdefault(report.execution_id, report)
         elif candidate.order is None or candidate.order.time_ns <= report.time_ns:
             candidate.order = report

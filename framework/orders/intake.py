@@ -100,6 +100,8 @@ class Intake:
         elif isinstance(report, OrderReport):
             if report.status not in OVER:  # what is over leaves executions at most
                 self.adopt(report)
+        elif not report.quantity:
+            return  # taken back before anybody here had heard of it
         elif report.time_ns <= self.recent.forgotten_ns.get(report.account, 0):
             what = f"{describe(report)}: it may be about an order long forgotten; not booked"
             self._alert("execution_too_old", what, key=report.account)
@@ -220,7 +222,7 @@ class Intake:
         return self._registry.find(self._ids.order_id(intent.run, intent.key))
 
     def _is_booked(self, order: OrderState, report: ExecutionReport) -> bool:
-        if report.execution_id in order.facts.executions:
+        if report.is_correction or report.execution_id in order.facts.executions:
             return False  # looked at again: it may say something else now
         return self.recent.is_booked(report.account, order.order_id, report.execution_id)
 

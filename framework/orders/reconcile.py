@@ -89,6 +89,8 @@ class Reconciliation:
 
     Attributes:
         on_findings: called at the end of each `apply`.
+        on_unexplained: called with an account whose venue counts other fills of an order than we
+            know of, once for each such count: executions are to be asked for.
         reconciled_ns: per account, when the first question of the newest complete state left:
             everything before is known; kept in snapshots and, as a mark, in the log.
     """
@@ -110,6 +112,7 @@ class Reconciliation:
         alert: TellAlert,
     ) -> None:
         self.on_findings: Callable[[Findings], None] | None = None
+        self.on_unexplained: Callable[[str], None] | None = None
         self.reconciled_ns: dict[str, int] = {}
         self._intake = intake
         self._registry = registry
@@ -254,6 +257,8 @@ class Reconciliation:
         known = self._unexplained.get(order.order_id)
         if known is None or known[0].filled != report.filled:
             self._unexplained[order.order_id] = (report, self._clock.now_ns)
+            if self.on_unexplained is not None:
+                self.on_unexplained(order.account)
 
     def _explain(self, state: VenueState, work: Work) -> None:
         """Make up the fills that the venue counts and that no execution explains."""

@@ -16,6 +16,7 @@ from framework.model.decimals import ZERO, add, multiply, subtract
 from framework.model.instrument import Instrument
 from framework.model.orders import Order, OrderIntent, RequestState, Side
 from framework.model.reports import OrderFact
+from framework.orders.keys import is_own
 from framework.orders.lifecycle import OrderFacts
 from framework.orders.order_state import OrderState, WorkingOrders, at_stake
 
@@ -108,7 +109,7 @@ class OrderRegistry:
         if self.archive is None:
             return None
         prefix = self.fresh_keys.get(intent.run)
-        if prefix is not None and intent.key.startswith(prefix):
+        if prefix is not None and intent.key.startswith(prefix) and is_own(intent.key):
             return None
         closed = self.archive.lookup_closed(intent.run, intent.key)
         return None if closed is None else self._recall(self.archive, closed, intent)

@@ -20,7 +20,7 @@ from framework.model.instrument import Instrument
 from framework.model.orders import NO_BUCKET, Order, OrderIntent, RequestState, Side
 from framework.model.records import AdoptOrder, HoldOrder, HoldRole, Record
 from framework.orders.admission import Admission
-from framework.orders.application import FactApplication
+from framework.orders.application import AfterChange, FactApplication
 from framework.orders.baskets import Baskets
 from framework.orders.closing import Closing
 from framework.orders.held import HeldOrders
@@ -59,8 +59,8 @@ class OrderDesk:
         release, change_held, trail, end_held: what the core does with orders it keeps, see
             `HeldOrders`.
         submit_basket: several legs under one key, see `Baskets`.
-        after_change: who decides on from an order that changed, see `FactApplication`.
         needs_holding: tells whether the core has to keep an intent for its account's venue.
+        fault_in: tells why the exits of an intent make no sense; asked only where it has any.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class OrderDesk:
         self.gate = gate
         self.ledger = ledger
         self.needs_holding: Callable[[OrderIntent, str], bool] | None = None
+        self.fault_in: Callable[[OrderIntent, str, Instrument], str | None] | None = None
         self._ids = ids
         self._instrument = instrument
         self._clock = clock
@@ -134,7 +135,15 @@ class OrderDesk:
         self.release, self.end_held = held.release, held.end
         self.change_held, self.trail = held.change, held.trail
         self.submit_basket = Baskets(registry, self).submit
-        self.after_change = application.after_change
+
+    @property
+    def after_change(self) -> list[AfterChange]:
+        """Who decides on from an order that changed, see `FactApplication`."""
+        return self._application.after_change
+
+    @after_change.setter
+    def after_change(self, hooks: list[AfterChange]) -> None:
+        self._application.after_change = hooks
 
     @property
     def on_change(self) -> Callable[[str, str], None] | None:
@@ -159,7 +168,12 @@ class OrderDesk:
             return known
         order = self.admit(intent, is_closing=is_closing)
         if not order.facts.is_closed:
-            self.launch([order])
+            command = self._command(order)
+            self._record(command)
+            if isinstance(command, HoldOrder):
+                self._tell(order)
+            else:
+                self._dispatch(order, command)
         return order
 
     def admit(self, intent: OrderIntent, *, is_closing: bool = False) -> OrderState:
@@ -185,6 +199,10 @@ class OrderDesk:
             age_s = (now_ns - intent.cause_ns) / 1e9
             reason = f"stale_decision: what caused it happened {age_s:.1f} s ago"
             return self._deny(order_id, intent, instrument, reason, now_ns)
+        if intent.exits is not None and self.fault_in is not None:
+            fault = self.fault_in(intent, line.account, instrument)
+            if fault is not None:
+                return self._deny(order_id, intent, instrument, fault, now_ns)
         price = self._admission.price_of(intent.instrument, intent.price, intent.stop_price)
         quantity = intent.quantity
         notional = self.gate.approve_plain(
@@ -412,7 +430,7 @@ class OrderDesk:
         self._record(denied)
         if self._wants(Order, order.intent.run):
             self._emit(denied)
-        for hear in self.after_change:
+        for hear in self._application.after_change:
             hear(order, None)
 
     def _shrinks_account(self, order: OrderState) -> bool:

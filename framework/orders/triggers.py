@@ -127,7 +127,7 @@ def _leading(side: list[Watch], price: Decimal) -> Iterator[Watch]:
 
 def exact(price: float) -> Decimal:
     """Return the decimal that a price of an event was written as."""
-    return parse(float.__repr__(price))
+    return parse(float.__repr__(float(price)))  # a feed may hand in a whole number
 
 
 def _rising_rank(watch: Watch) -> Decimal:

@@ -328,13 +328,15 @@ class Ledger:
             if holding.quantity or holding.cost:
                 yield holding
 
+    def is_booked(self, account: str, booking_id: str) -> bool:
+        """Tell whether a booking, settlement or assignment of this id is known already."""
+        return (account, booking_id) in self._seen_bookings
+
     def _is_new(self, account: str, booking_id: str) -> bool:
         """Tell whether a booking id comes for the first time; the oldest are forgotten."""
-        if not booking_id:
-            return True
         key = (account, booking_id)
-        if key in self._seen_bookings:
-            return False
+        if not booking_id or key in self._seen_bookings:
+            return not booking_id
         if len(self._booking_order) == REMEMBERED_BOOKINGS:
             self._seen_bookings.remove(self._booking_order.popleft())
         self._seen_bookings.add(key)

@@ -31,6 +31,7 @@ from framework.runtime.operator_requests import (
     Request,
     ResetBreaker,
     Resolve,
+    ResumeRun,
     ShowOrders,
     ShowPositions,
     verb_of,
@@ -38,6 +39,8 @@ from framework.runtime.operator_requests import (
 
 BY_OPERATOR = "operator"
 MOST_ROWS = 10_000
+LARGEST = Decimal(10) ** 15
+MOST_DECIMALS = 12
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -75,6 +78,9 @@ class Operations(Protocol):
 
     def close_run(self, run: str, *, assign_to_external: bool, by: str) -> None:
         """Close a run that has no open order and, unless that is assigned, no position."""
+
+    def resume_run(self, run: str, *, by: str) -> None:
+        """Let a paused run enter again."""
 
     def reset_breaker(self, order_id: str, *, by: str) -> None:
         """Let the exits of an entry be tried again."""
@@ -146,6 +152,9 @@ class Control:
                     close.run, assign_to_external=close.assign_to_external, by=request.by
                 )
                 return f"run {close.run} is closed"
+            case ResumeRun(run=run):
+                self._operations.resume_run(run, by=request.by)
+                return f"run {run} may enter again"
             case ResetBreaker(order_id=order_id):
                 self._operations.reset_breaker(order_id, by=request.by)
                 return f"the exits of {order_id} are tried again"
@@ -162,9 +171,9 @@ class Control:
         return f"order {resolve.order_id}: {resolve.evidence.value}, by the operator's evidence"
 
     def _assign(self, assign: Assign, request: Request) -> str:
-        if not assign.quantity.is_finite() or not assign.quantity:
+        if not is_sensible(assign.quantity) or not assign.quantity:
             raise OrderError(f"the quantity is {assign.quantity}")
-        if not assign.price.is_finite():
+        if not is_sensible(assign.price):
             raise OrderError(f"the price is {assign.price}")
         if assign.from_run == assign.to_run:
             raise OrderError("both runs are the same")
@@ -216,9 +225,17 @@ def _fill_of(resolve: Resolve, time_ns: int) -> OrderFilled:
     quantity, price = resolve.quantity, resolve.price
     if quantity is None or price is None or not resolve.execution_id:
         raise OrderError("a fill needs its quantity, its price and the venue's execution id")
-    if not (quantity.is_finite() and quantity > ZERO and price.is_finite()):
+    if not (is_sensible(quantity) and quantity > ZERO and is_sensible(price)):
         raise OrderError(f"a fill of {quantity} at {price} is impossible")
     return OrderFilled(resolve.order_id, resolve.execution_id, quantity, price, time_ns)
+
+
+def is_sensible(number: Decimal) -> bool:
+    """Whether sums with it stay exact: a slip of the finger must not end the books."""
+    if not number.is_finite() or abs(number) >= LARGEST:
+        return False
+    exponent = number.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -MOST_DECIMALS
 
 
 def order_row(order: Order) -> dict[str, str]:

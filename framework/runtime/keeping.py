@@ -52,12 +52,12 @@ class Keeping:
         self._is_durable = not isinstance(order_log, MemoryLog)
         self._inputs: InputLog | None = None
         self._recorder: Recorder | None = None
-        directory = inputs_directory(url) if url and settings.record_inputs else None
-        if directory is not None:
+        inputs = open_inputs(settings, order_log, url)
+        if inputs is not None:
             clock = RecordingClock(seams.clock)
             self.clock = clock
-            self._inputs = InputLog.open(directory, order_log.journal_id, order_log.epoch)
-            self._recorder = Recorder(self._inputs, clock)
+            self._inputs = inputs
+            self._recorder = Recorder(inputs, clock)
         self._system: System
         self._session: Session
         self._states: StateKeeper
@@ -77,6 +77,8 @@ class Keeping:
         self._session = Session(system, self._settings, self.log)
         self._states = StateKeeper(engine, system.runs)
         clock = self.clock
+        if self._recorder is not None:
+            self._recorder.keep_outside(system.alerts, "raise_")
         if isinstance(clock, RecordingClock):
             clock.item_ns = start_ns  # one instant, as in a replay
         self._session.begin(opened(self._settings, self.log, start_ns), reads=self._is_durable)
@@ -105,6 +107,12 @@ class Keeping:
             self.log.on_durable = self._on_durable
         if self._is_simulated or is_pumped:
             engine.outputs.commit = self.log.commit
+
+    @property
+    def restored_position(self) -> int:
+        """The last entry that was read at the start; 0: there was none."""
+        restored = self._session.restored
+        return 0 if restored is None else restored.position
 
     def go_on(self) -> None:
         """Give simulated venues back what they held, now that what they answer is heard."""
@@ -177,3 +185,15 @@ class Keeping:
             return
         switch.set_state(GateState.HALTED, reason, by=BY_JOURNAL, time_ns=self._seams.clock.now_ns)
         self._system.alert("journal_failed", reason, level="critical")
+
+
+def open_inputs(settings: Settings, order_log: OrderLog, url: str | None) -> InputLog | None:
+    """Open the input log beside the journal at `url`; None where inputs are not recorded.
+
+    Raises:
+        JournalError: it cannot be written, or belongs to another journal.
+    """
+    directory = inputs_directory(url) if url and settings.record_inputs else None
+    if directory is None:
+        return None
+    return InputLog.open(directory, order_log.journal_id, order_log.epoch)

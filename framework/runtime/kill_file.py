@@ -87,6 +87,10 @@ class KillFileWatch:
             self._thread.join(timeout=1)
             self._thread = None
 
+    def forget(self) -> None:
+        """Trip again at the next look if the file is there: a release has undone what it did."""
+        self._is_tripped = False
+
     def look(self) -> None:
         """Look once: what the thread does each `poll_s`, and a simulated world by a timer."""
         reason = kill_reason(self._path)

@@ -21,7 +21,7 @@ import msgspec
 import structlog
 
 from framework.errors import JournalError, JournalLocked
-from framework.runtime.operator_requests import Answer, Request
+from framework.runtime.operator_requests import Answer, Reading, Request
 from framework.runtime.private_files import read_whole, shown_name, write_whole
 from framework.settings.places import one_line
 from framework.store.lock import FileLock
@@ -101,7 +101,8 @@ class Mailbox:
             self._lock = None
 
     async def _answer(self, request: Request) -> None:
-        log.warning("operator_request", request=request.id, by=request.by, ask=repr(request.ask))
+        tell = log.info if isinstance(request.ask, Reading) else log.warning
+        tell("operator_request", request=request.id, by=request.by, ask=repr(request.ask))
         try:
             answer = await self._made_durable(self._handle(request))
         except Exception as error:

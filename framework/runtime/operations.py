@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from framework.engine.order_care import Alert
 from framework.errors import OrderError, UnknownInstrument
 from framework.model.account import Position
@@ -10,8 +12,8 @@ from framework.model.decimals import ZERO
 from framework.model.identity import EXTERNAL_RUN
 from framework.model.orders import Order, RequestState
 from framework.model.records import PositionAssigned
-from framework.model.reports import OrderFact
-from framework.model.runs import Run
+from framework.model.reports import OrderFact, OrderFilled
+from framework.model.runs import Run, RunState
 from framework.orders.order_state import OrderState
 from framework.portfolio.assignments import assignment_refusal
 from framework.portfolio.runs import closing
@@ -21,7 +23,7 @@ from framework.runtime.system import System
 
 BY_KILL_FILE = "kill_file"
 BY_OPERATOR = "operator"
-NONE = RequestState.NONE
+IN_DOUBT = RequestState.IN_DOUBT
 
 
 class SystemOperations:
@@ -44,13 +46,15 @@ class SystemOperations:
         """Halt the gate, cancel working entries (with `flatten`: all, and close positions)."""
         system, desk = self._system, self._system.engine.desk
         cause = BY_KILL_FILE if by == BY_KILL_FILE else BY_OPERATOR
+        is_news = flatten or not self._has_told(cause, reason)
         system.safeguards.set_gate(GateState.HALTED, f"{reason} (by {by})", cause)
         for run in self._trading_runs():
             if flatten:
                 desk.flatten(run)
             else:
                 desk.cancel_entries(run)
-        self._alert("kill_switch", f"halted by {by}: {reason}", level="critical")
+        if is_news:
+            self._tell("kill_switch", f"halted by {by}: {reason}", level="critical")
 
     def release(self, *, reason: str, by: str) -> None:
         """Take the operator's halt back; refused while the kill file exists."""
@@ -59,7 +63,7 @@ class SystemOperations:
         for cause in (BY_KILL_FILE, BY_OPERATOR):
             self._system.safeguards.set_gate(GateState.ACTIVE, f"{reason} (by {by})", cause)
         still = self._system.safeguards.kill_switch.reason
-        self._alert("kill_switch_released", f"released by {by}: {reason}", level="warning")
+        self._tell("kill_switch_released", f"released by {by}: {reason}", level="warning")
         if still:
             raise OrderError(f"released, but something else still holds orders back: {still}")
 
@@ -67,8 +71,10 @@ class SystemOperations:
         """Apply a person's evidence about an order whose request is in doubt."""
         order = self._order(order_id)
         facts = order.facts
-        if (facts.submit_state, facts.cancel_state, facts.modify_state) == (NONE, NONE, NONE):
+        if IN_DOUBT not in (facts.submit_state, facts.cancel_state, facts.modify_state):
             raise OrderError(f"order {order_id} is {facts.status.value}: nothing is in doubt")
+        if isinstance(fact, OrderFilled) and fact.quantity > facts.remaining:
+            raise OrderError(f"order {order_id} lacks {facts.remaining:f}, not {fact.quantity:f}")
         self._system.engine.desk.apply(fact)
 
     def assign(self, assignment: Assignment, *, by: str) -> None:
@@ -76,9 +82,13 @@ class SystemOperations:
         system, engine = self._system, self._system.engine
         run = assignment.to_run if assignment.from_run == EXTERNAL_RUN else assignment.from_run
         account = system.book.get(run).account
+        if engine.ledger.is_booked(account, assignment.assignment_id):
+            return
         for name in (assignment.from_run, assignment.to_run):
             if name != EXTERNAL_RUN and system.book.get(name).account != account:
                 raise OrderError(f"run {name!r} is not on account {account!r}")
+        if assignment.to_run != EXTERNAL_RUN:
+            self._open_run(assignment.to_run)
         try:
             instrument = engine.instrument(assignment.instrument)
         except UnknownInstrument as error:
@@ -102,8 +112,8 @@ class SystemOperations:
 
     def adopt(self, venue_order_id: str, run: str, *, by: str) -> str:
         """Move an external order to a run; return its order id."""
-        system, engine = self._system, self._system.engine
-        account = system.book.get(run).account
+        engine = self._system.engine
+        account = self._open_run(run).account
         order = engine.registry.by_venue_id(account, venue_order_id)
         if order is None:
             raise OrderError(f"account {account!r} knows no order {venue_order_id!r}")
@@ -131,8 +141,13 @@ class SystemOperations:
 
     def resume_run(self, run: str, *, by: str) -> None:
         """Let a paused run enter again."""
-        self._system.safeguards.resume(run)
-        self._system.care.rearm(run)
+        system, known = self._system, self._open_run(run)
+        if known.state is not RunState.PAUSED and not system.engine.gate.is_paused(run):
+            halted = self._halt_reasons().get(run)
+            why = "is not paused" if halted is None else f"is halted until a restart: {halted}"
+            raise OrderError(f"run {run!r} {why}")
+        system.safeguards.resume(run)
+        system.care.rearm(run)
 
     def reset_breaker(self, order_id: str, *, by: str) -> None:
         """Let the exits of an entry be tried again."""
@@ -158,8 +173,32 @@ class SystemOperations:
         ]
 
     def runs(self) -> Sequence[Run]:
-        """Return every run."""
-        return list(self._system.book)
+        """Return every run; of one whose strategy was halted, why."""
+        halted = self._halt_reasons()
+        return [
+            replace(run, reason=f"strategy halted: {halted[run.id]}") if run.id in halted else run
+            for run in self._system.book
+        ]
+
+    def _halt_reasons(self) -> dict[str, str]:
+        return {run.settings.id: run.halt_reason for run in self._system.runs if run.is_halted}
+
+    def _has_told(self, cause: str, reason: str) -> bool:
+        """Whether the same halt has been told: by itself, or by the kill file that goes with it."""
+        causes = {known.by: known.reason for known in self._system.safeguards.kill_switch.causes}
+        if cause == BY_KILL_FILE:  # the switch knows of it already: the watch has tripped it
+            return False
+        return cause in causes or causes.get(BY_KILL_FILE) == f"{reason} (by {BY_KILL_FILE})"
+
+    def _tell(self, name: str, message: str, *, level: str) -> None:
+        """Alert, however shortly after the last one of this name: each is a person's deed."""
+        self._alert(name, message, key=str(self._system.engine.clock.now_ns), level=level)
+
+    def _open_run(self, run: str) -> Run:
+        known = self._system.book.get(run)
+        if known.state is RunState.CLOSED:
+            raise OrderError(f"run {run!r} is closed")
+        return known
 
     def _trading_runs(self) -> list[str]:
         return [run.id for run in self._system.book]

@@ -77,6 +77,12 @@ class CloseRun(_Ask, tag="close_run", frozen=True):
     assign_to_external: bool = False
 
 
+class ResumeRun(_Ask, tag="resume_run", frozen=True):
+    """Let a run enter again that protection or a runaway breaker has paused."""
+
+    run: Named
+
+
 class ResetBreaker(_Ask, tag="reset_breaker", frozen=True):
     """Let the exits of this order be tried again, after a venue refused them too often."""
 
@@ -105,6 +111,7 @@ Ask = (
     | Assign
     | Adopt
     | CloseRun
+    | ResumeRun
     | ResetBreaker
     | ShowOrders
     | ShowPositions

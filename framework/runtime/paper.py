@@ -48,11 +48,17 @@ def _net_positions(engine: Engine, accounts: frozenset[str]) -> dict[tuple[str, 
 def _resume_order(engine: Engine, venue: SimulatedVenue, order: OrderState) -> None:
     facts, now_ns = order.facts, engine.clock.now_ns
     publish, order_id = engine.bus.publish, order.order_id
+    expire_ns = venue.expiry_ns(order.intent, order.created_ns)
+    if facts.is_closed:  # by what followed from an answer about another one
+        return
     if not facts.has_evidence:
         publish(OrderEnded(order_id, EndKind.REJECTED, now_ns, f"{REASON} before it answered"))
         return
     if facts.cancel_state is not NONE:
         publish(OrderEnded(order_id, EndKind.CANCELLED, now_ns, f"{REASON} before it answered"))
+        return
+    if expire_ns is not None and expire_ns <= now_ns:
+        publish(OrderEnded(order_id, EndKind.EXPIRED, now_ns, f"expired before {REASON}"))
         return
     if facts.modify_state is not NONE:
         publish(RequestRefused(order_id, RequestKind.MODIFY, REASON, now_ns))
@@ -64,7 +70,8 @@ def _resume_order(engine: Engine, venue: SimulatedVenue, order: OrderState) -> N
             facts.remaining,
             now_ns,
             order.reduce_only,
-        )
+        ),
+        facts.filled,
     )
 
 

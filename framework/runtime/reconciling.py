@@ -10,6 +10,8 @@ led to comes back from `Reconciliation`.
     an incomplete state       is published for what it holds, and asked for again after 1, 2, 4, ...
                               at most 30 s (with jitter), until it is complete
     failures in a row         raise an alert at the third, and at each tenth
+    a fill not told of        is looked for after the visibility time, at least a second, and not
+                              only when the period is over
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -39,6 +41,7 @@ PERIOD_S = 30.0
 DEADLINE_S = 30.0
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
+SOON_NS = 1_000_000_000
 MOST_LOOKS = 3
 TELL_AT = 3
 TELL_EVERY = 10
@@ -53,6 +56,7 @@ class Watch:
         self.is_requested = True
         self.failed_count = 0
         self.look_count = 0
+        self.next_ns = 0  # when the rest after a look is over; 0: there is none on
         self.findings: Findings | None = None
         self.answered = anyio.Event()
 
@@ -89,8 +93,13 @@ class Reconciling:
             for account, broker in brokers.items()
             if isinstance(broker, VenueQueries)
         }
+        self._soon_ns = {
+            account: max(SOON_NS, broker.capabilities.visibility_delay_ms * 1_000_000)
+            for account, broker in brokers.items()
+        }
         self._watches = {account: Watch(Alarm(clock)) for account in self._brokers}
         reconciliation.on_findings = self._on_findings
+        reconciliation.on_unexplained = self._look_soon
 
     def is_ready(self, account: str) -> bool:
         """Tell whether an account's state is known; one that cannot be asked always is."""
@@ -127,9 +136,23 @@ class Reconciling:
             if findings.is_settled or watch.look_count >= MOST_LOOKS:
                 watch.look_count = 0
                 self._settle(account, watch, findings)
-                await watch.alarm.wait_until(self._clock.now_ns + self._period_ns)
+                await self._rest(watch)
             else:
                 await _wait(watch.alarm, FIRST_RETRY_S)
+
+    async def _rest(self, watch: Watch) -> None:
+        """Wait until the period is over, or less: until `next_ns`, or a request."""
+        watch.next_ns = self._clock.now_ns + self._period_ns
+        while self._clock.now_ns < watch.next_ns and not watch.is_requested:
+            await watch.alarm.wait_until(watch.next_ns)
+        watch.next_ns = 0
+
+    def _look_soon(self, account: str) -> None:
+        """Look for the executions behind what an order's report counts: a push may be lost."""
+        watch = self._watches.get(account)
+        if watch is not None and watch.next_ns:
+            watch.next_ns = min(watch.next_ns, self._clock.now_ns + self._soon_ns[account])
+            watch.alarm.ring()
 
     async def _look(self, account: str, watch: Watch) -> Findings:
         """Ask for everything, publish it, and wait for what the core made of it."""

@@ -102,6 +102,11 @@ class Runtime:
         """The core: bus, order desk, ledger."""
         return self.system.engine
 
+    @property
+    def restored_position(self) -> int:
+        """The journal's last entry at the start; 0: it was new, or there is none."""
+        return 0 if self._keeping is None else self._keeping.restored_position
+
     def statistics(self) -> dict[str, Any]:
         """Return counters per subscriber."""
         return self.engine.bus.statistics()
@@ -223,7 +228,6 @@ class Runtime:
         keeping.go_on()
         if not self.is_recorded:
             system.safeguards.guard_outputs()
-            system.safeguards.watch_runaways()
             tasks.start_soon(partial(self._guard, keeping.run))
         for venue in system.venues:
             if venue.adapter.broker is not None:

@@ -29,11 +29,11 @@ from framework.model.records import AlertRaised
 from framework.model.runs import Execution
 from framework.runtime.control import Control
 from framework.runtime.inquiries import Inquiries
-from framework.runtime.kill_file import KillFileWatch
+from framework.runtime.kill_file import KillFileWatch, kill_reason
 from framework.runtime.mailbox import Mailbox
 from framework.runtime.operations import BY_KILL_FILE, SystemOperations
 from framework.runtime.operator_place import place_of
-from framework.runtime.operator_requests import Answer, Kill, Request
+from framework.runtime.operator_requests import Answer, Kill, Release, Request
 from framework.runtime.reconciling import Reconciling
 from framework.runtime.system import Seams, System
 from framework.runtime.venues import execution_of
@@ -48,6 +48,13 @@ FEED = "feed"  # the link of market data: orders do not go over it
 Guard = Callable[[Callable[[], Awaitable[object]]], Coroutine[Any, Any, None]]
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """An operator's request as the core takes it, with what the core cannot see itself."""
+
+    request: Request
+    is_kill_file_there: bool
+
+
 class Services:
     """The tasks beside the core of one process."""
 
@@ -58,6 +65,7 @@ class Services:
         self._settings = settings
         self._seams = seams
         self._is_alone = is_alone or is_recorded
+        self._is_recorded = is_recorded
         around = Surroundings(
             source=settings.name,
             blocking=seams.blocking,
@@ -71,6 +79,8 @@ class Services:
         self._log: OrderLog
         self._control: Control
         self._answers: dict[str, Answer] = {}
+        self._kill_file = place_of(settings).kill_file
+        self._is_kill_file_there = False  # as of the request that is stepped
         self._mailbox: Mailbox | None = None
         self._kill_watch: KillFileWatch | None = None
         self._links: dict[tuple[str, str], bool] = {}
@@ -83,11 +93,11 @@ class Services:
     def attach(self, system: System, order_log: OrderLog) -> None:
         """Put the steps of what services bring in place."""
         self._system, self._log = system, order_log
-        engine, place = system.engine, place_of(self._settings)
+        engine = system.engine
         operations = SystemOperations(
             system,
-            kill_file=None if self._is_alone else place.kill_file,
-            exists=Path.exists,
+            kill_file=self._kill_file,
+            exists=lambda _: self._is_kill_file_there,
             alert=system.alert,
         )
         self._control = Control(operations, engine.clock, audit=engine.record)
@@ -180,10 +190,13 @@ class Services:
     def _on_trading_started(self, _event: TradingStarted) -> None:
         self._system.care.resume()
         self._system.safeguards.start_day()
+        if not self._is_recorded:
+            self._system.safeguards.watch_runaways()
 
     def _on_operator(self, event: OperatorAsked) -> None:
-        request = msgspec.json.decode(event.request, type=Request)
-        self._answers[request.id] = self._control.handle(request)
+        asked = msgspec.json.decode(event.request, type=Asked)
+        self._is_kill_file_there = asked.is_kill_file_there
+        self._answers[asked.request.id] = self._control.handle(asked.request)
 
     # -- from outside --------------------------------------------------------------------------
 
@@ -194,18 +207,19 @@ class Services:
     def ask(self, request: Request) -> Answer:
         """Have the core do what an operator asks, as an input like any other."""
         engine = self._system.engine
-        text = msgspec.json.encode(request).decode()
+        path = None if self._is_alone else self._kill_file
+        text = msgspec.json.encode(Asked(request, _is_there(path))).decode()
         engine.bus.publish(OperatorAsked(text, engine.clock.now_ns))
         engine.outputs.release()
+        if isinstance(request.ask, Release) and self._kill_watch is not None:
+            self._kill_watch.forget()
         return self._answers.pop(request.id)
 
     async def _start_operator(self, tasks: anyio.abc.TaskGroup, guard: Guard) -> None:
         place = place_of(self._settings)
         if place.kill_file is not None:
             loop = asyncio.get_running_loop()
-            self._kill_watch = KillFileWatch(
-                place.kill_file, partial(self._trip, loop, self._seams.clock.now_ns)
-            )
+            self._kill_watch = KillFileWatch(place.kill_file, partial(self._trip, loop))
             self._kill_watch.start()
         if place.mailbox is not None:
             self._mailbox = mailbox = Mailbox(
@@ -216,12 +230,19 @@ class Services:
                 pass
             tasks.start_soon(guard, mailbox.run)
 
-    def _trip(self, loop: asyncio.AbstractEventLoop, time_ns: int, reason: str) -> None:
+    def _trip(self, loop: asyncio.AbstractEventLoop, reason: str) -> None:
         """Halt at once, on the watching thread; cancel and write down once the loop gets to it."""
-        self._system.safeguards.kill_switch.trip(BY_KILL_FILE, reason, time_ns)
+        now_ns = self._seams.clock.now_ns
+        self._system.safeguards.kill_switch.trip(BY_KILL_FILE, reason, now_ns)
         loop.call_soon_threadsafe(self._kill, reason)
 
     def _kill(self, reason: str) -> None:
+        if self._system.engine.bus.halted is not None:
+            return
         now_ns = self._seams.clock.now_ns
         request_id = f"{now_ns:020d}-{0:016x}"
         self.ask(Request(id=request_id, by=BY_KILL_FILE, time_ns=now_ns, ask=Kill(reason)))
+
+
+def _is_there(kill_file: Path | None) -> bool:
+    return kill_file is not None and kill_reason(kill_file) is not None

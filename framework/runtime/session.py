@@ -16,6 +16,7 @@ from framework.model.protection import ProtectionState
 from framework.model.records import DayBegan, GateSet, JournalOpened, StrategyState
 from framework.model.runs import Execution
 from framework.runtime import paper
+from framework.runtime.life import SignsOfLife
 from framework.runtime.system import System
 from framework.runtime.venues import execution_of
 from framework.settings.structs import Settings
@@ -52,6 +53,7 @@ class Session:
         self._check(opened)
         engine.record_listeners.append(system.parts.note)
         engine.record(opened)
+        system.care.shows_life = SignsOfLife(system.runs).are_shown
         self._take_over()
         self._open_runs()
         if system.truth is not None:

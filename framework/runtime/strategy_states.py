@@ -16,6 +16,7 @@ from framework.bus.subscriber import Handler
 from framework.engine.engine import Engine
 from framework.model.decimals import ZERO
 from framework.model.events import RunStarted
+from framework.model.orders import Order
 from framework.model.records import StrategyState, order_of
 from framework.model.reports import FillCorrection, OrderFact, OrderFilled
 from framework.orders.order_state import OrderState
@@ -75,7 +76,7 @@ class StateKeeper:
         before = self._saved.get(name, (0, b""))[1]
         self._saved[name] = (now_ns, encoded)
         if encoded != before or self._touched.pop(name, None) is not None:
-            self._engine.log.append(
+            self._engine.record(
                 StrategyState(name, run.context.session, self._cursors[name], encoded, now_ns)
             )
 
@@ -87,25 +88,39 @@ class StateKeeper:
     def redeliver(self, run: Run) -> int:
         """Publish what happened to the run's orders behind its cursor; return how many events."""
         engine, name = self._engine, run.settings.id
-        touched: dict[str, OrderState] = {}
+        known: dict[str, OrderState | Order | None] = {"": None}
         fills: list[Any] = []
         for _, entry in engine.log.read(self._cursors[name]):
-            order = engine.registry.find(order_of(entry)) if order_of(entry) else None
-            if order is None or order.intent.run != name:
+            order_id = order_of(entry)
+            if isinstance(entry, Order):  # a denied one: nothing else is in the log of it
+                known[order_id] = entry if entry.run == name else None
+            if order_id not in known:
+                known[order_id] = self._order(order_id, name)
+            order = known[order_id]
+            if order is None or isinstance(order, Order):
                 continue
-            touched[order.order_id] = order
             if isinstance(entry, OrderFilled):
                 fills.append(order.fill(entry, ZERO, entry.time_ns))
             elif isinstance(entry, FillCorrection):
                 fills.append(order.fill_corrected(entry, entry.time_ns))
-        events = [order.event() for order in touched.values()] + fills
-        if touched:
-            events += [
-                holding.event(engine.clock.now_ns) for holding in engine.ledger.holdings(run=name)
-            ]
+        orders = [order for order in known.values() if order is not None]
+        if not orders:
+            return 0
+        events = [order if isinstance(order, Order) else order.event() for order in orders] + fills
+        now_ns = engine.clock.now_ns
+        events += [holding.event(now_ns) for holding in engine.ledger.holdings(run=name)]
         for event in events:
             engine.bus.publish(replace(event, is_redelivered=True))
-        return len(events)
+        engine.bus.publish(run.context.account())  # as it is: nothing in it can be counted twice
+        return len(events) + 1
+
+    def _order(self, order_id: str, run: str) -> OrderState | None:
+        """Return an order of a run, from the log where it has left memory: it stays out of it."""
+        registry = self._engine.registry
+        order = registry.get(order_id)
+        if order is None and registry.archive is not None:
+            order = registry.archive.read(registry, order_id)
+        return None if order is None or order.intent.run != run else order
 
 
 def _loading(run: Run, state: StrategyState) -> Callable[[Handler], Handler]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from framework.clock.calendars import Calendars
 from framework.engine.engine import Engine
 from framework.errors import ConfigError
 from framework.interfaces import (
@@ -124,7 +125,7 @@ def build_venue(
         instrument = definition.to_instrument(name)
         engine.instruments.setdefault(instrument.id, instrument)
     if orders is OrderRoute.SIMULATED:
-        _simulate(parts, engine, seams, key)
+        _simulate(parts, settings, engine, seams, key)
     return parts
 
 
@@ -139,8 +140,10 @@ def _only(adapter: Adapter, data: DataSource, key: str) -> Adapter:
     return Adapter(recorded=adapter.recorded, close=adapter.close)
 
 
-def _simulate(parts: VenueParts, engine: Engine, seams: Seams, key: str) -> None:
-    venue = parts.settings
+def _simulate(
+    parts: VenueParts, settings: Settings, engine: Engine, seams: Seams, key: str
+) -> None:
+    venue, calendars = parts.settings, Calendars(settings.calendars)
     costs = CostModel(decode_section(venue.costs, CostSettings, key=f"{key}.costs"))
     named = {"model": venue.fills} if isinstance(venue.fills, str) else dict(venue.fills or {})
     if venue.path is not None:
@@ -170,6 +173,7 @@ def _simulate(parts: VenueParts, engine: Engine, seams: Seams, key: str) -> None
         watch=watch,
         random=seams.random_for(f"{parts.name}/simulated venue"),
         epoch=engine.log.epoch,
+        day_end_ns=lambda instrument, now_ns: calendars.hours_of(instrument).day_end_ns(now_ns),
     )
     parts.simulated = simulated
     parts.costs = costs

@@ -13,6 +13,7 @@ a real venue. What it promises:
 """
 
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 from random import Random
 
@@ -21,10 +22,10 @@ import anyio
 from framework.errors import UnknownInstrument
 from framework.interfaces import BrokerCapabilities, Clock, MarketView
 from framework.model.commands import CancelOrder, ModifyOrder, SubmitOrder, VenueCommand
-from framework.model.decimals import ZERO, subtract
+from framework.model.decimals import ZERO, add, subtract
 from framework.model.instrument import Instrument
 from framework.model.market_data import BookChanged, Candle, Quote, Trade
-from framework.model.orders import OrderType, Side
+from framework.model.orders import OrderIntent, OrderType, Side, TimeInForce
 from framework.model.reports import EndKind, OrderFact, RequestKind
 from framework.simulation.admission import Admission, modify_refusal
 from framework.simulation.candle_walk import walk
@@ -36,12 +37,17 @@ from framework.simulation.matching import NOTHING_TO_REDUCE, WOULD_TAKE, Instrum
 from framework.simulation.resting import INFINITY, VenueOrder, is_stop
 
 _BUY = Side.BUY
+_DAY = TimeInForce.DAY
 _CAPABILITIES = BrokerCapabilities(
     order_types=frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT})
 )
 
 VenueMarketEvent = Quote | Trade | Candle | BookChanged
 """The market events that orders are matched against."""
+
+
+DayEnd = Callable[[Instrument, int], int]
+"""Returns when an order for the day that is given at that instant expires."""
 
 
 class SimulatedVenue:
@@ -66,6 +72,7 @@ class SimulatedVenue:
         watch: Callable[[str, bool], None],
         random: Random,
         epoch: int = 1,
+        day_end_ns: DayEnd | None = None,
     ) -> None:
         self.executions = Executions(venue, publish, costs, epoch=epoch)
         self._clock = clock
@@ -80,6 +87,7 @@ class SimulatedVenue:
         self._matchings: dict[str, InstrumentMatching] = {}
         self._admissions: dict[str, Admission] = {}
         self._last_arrival_ns = 0
+        self._day_end_ns = day_end_ns
 
     @property
     def capabilities(self) -> BrokerCapabilities:
@@ -103,12 +111,26 @@ class SimulatedVenue:
         self._last_arrival_ns = max(arrival_ns, self._last_arrival_ns)
         self._clock.call_at(self._last_arrival_ns, partial(self._act, command))
 
-    def resume(self, command: SubmitOrder) -> None:
-        """Take an order back in that was working before a restart; the rest of it, at once.
+    def expiry_ns(self, intent: OrderIntent, given_ns: int) -> int | None:
+        """Return when an order given at that instant ends by itself; None: never.
 
-        What it had been through (a trigger, fills) is in the command; its answers are the usual.
+        One for the day ends with its trading day, where this venue was told of any.
+        """
+        expire_ns = intent.expire_ns
+        if expire_ns is None and intent.time_in_force is _DAY and self._day_end_ns is not None:
+            expire_ns = self._day_end_ns(self._instruments(intent.instrument), given_ns)
+        return expire_ns
+
+    def resume(self, command: SubmitOrder, filled: Decimal) -> None:
+        """Take an order back in that was working before a restart: what is left of it, at once.
+
+        The command is for the rest; `filled` had traded before. Its answers are the usual ones.
         """
         self._act(command)
+        order = self.executions.working.get(command.order_id)
+        if order is not None and filled:
+            order.quantity = add(order.quantity, filled)
+            order.has_traded = True
 
     def on_market(self, event: VenueMarketEvent) -> None:
         """Match the orders of the event's instrument against it."""
@@ -189,10 +211,12 @@ class SimulatedVenue:
         else:
             order.venue_order_id = executions.next_order_id()
             executions.accepted(order)
-            if command.intent.expire_ns is not None:
-                order.timer = self._clock.call_at(
-                    command.intent.expire_ns, partial(self._expire, order.order_id)
-                )
+            expire_ns = command.intent.expire_ns
+            if order.time_in_force is _DAY:
+                expire_ns = self.expiry_ns(command.intent, executions.now_ns)
+            if expire_ns is not None:
+                expire = partial(self._expire, order.order_id)
+                order.timer = self._clock.call_at(expire_ns, expire)
             matching.arrive(order)
             self._finish_step(matching)
 

@@ -103,6 +103,13 @@ class Trading:
         server.push_execution(execution)
         server.push_order(execution.order)
 
+    def correct(self, execution_id: str, quantity: Decimal, price: Decimal) -> None:
+        """Change what an execution was."""
+        server = self._server
+        execution = server.books.correct(execution_id, quantity, price, server.now_ns)
+        server.push_execution(execution)
+        server.push_order(execution.order)
+
     def _interfere(self, symbol: str) -> None:
         chances = self._server.chances
         self._foreign_count += 1

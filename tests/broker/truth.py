@@ -253,6 +253,27 @@ class Books:
         self._book(order, quantity, price, fee)
         return execution
 
+    def correct(
+        self, execution_id: str, quantity: Decimal, price: Decimal, now_ns: int
+    ) -> TrueExecution:
+        """Change what an execution was; its order goes on as it is, or is filled by it."""
+        execution = self.executions[execution_id]
+        order = execution.order
+        self._book(order, -execution.quantity, execution.price, -execution.fee)
+        order.filled = EXACT.subtract(order.filled, execution.quantity)
+        execution.quantity, execution.price = quantity, price
+        execution.fee = EXACT.multiply(EXACT.multiply(quantity, price), self._fee_rate)
+        execution.is_corrected, execution.time_ns = True, now_ns
+        self._book(order, quantity, price, execution.fee)
+        order.filled = EXACT.add(order.filled, quantity)
+        order.changed_ns = now_ns
+        if order.is_working and order.remaining == ZERO:
+            order.status = FILLED
+            del self._working[order.venue_order_id]
+        elif order.status == FILLED and order.remaining:
+            order.status = CANCELLED
+        return execution
+
     def bust(self, execution_id: str, now_ns: int) -> TrueExecution:
         """Take an execution back; its order does not work again."""
         execution = self.executions[execution_id]

@@ -109,7 +109,8 @@ def execution_fact(row: wire.ExecutionRow) -> OrderFilled | FillCorrection:
     fees = (Fee(row.currency, row.fee),)
     order_id, number = row.client_id, row.execution_id
     if row.is_corrected:
-        return FillCorrection(order_id, number, row.quantity, row.price, row.time_ns, fees, "bust")
+        reason = "corrected" if row.quantity else "bust"
+        return FillCorrection(order_id, number, row.quantity, row.price, row.time_ns, fees, reason)
     return OrderFilled(order_id, number, row.quantity, row.price, row.time_ns, fees)
 
 
@@ -147,4 +148,5 @@ def execution_report(row: wire.ExecutionRow, account: str, venue: str) -> Execut
         time_ns=row.time_ns,
         order_id=row.client_id,
         fees=(Fee(row.currency, row.fee),),
+        is_corrected=row.is_corrected,
     )

@@ -135,16 +135,8 @@ class World:
         with suppress(Crash):
             self._loop.run_until_complete(life.live(seconds))
         life.end()
-        self._bury()
+        bury(self._loop)
         return life
-
-    def _bury(self) -> None:
-        """Run until the dead are gone; a stop that they had asked for may come first."""
-        burial = self._loop.create_task(_bury())
-        burial.add_done_callback(lambda _: self._loop.stop())
-        while not burial.done():
-            self._loop.run_forever()
-        burial.result()
 
     def _hear(self, line: dict[str, Any]) -> None:
         if not self.lives[-1].points.is_dead:
@@ -171,6 +163,15 @@ def play(seed: int, script: Script, deaths: Sequence[int]) -> Outcome:
         return world.play(deaths)
     finally:
         world.close()
+
+
+def bury(loop: SimulatedLoop) -> None:
+    """Run until the dead are gone; a stop that they had asked for may come first."""
+    burial = loop.create_task(_bury())
+    burial.add_done_callback(lambda _: loop.stop())
+    while not burial.done():
+        loop.run_forever()
+    burial.result()
 
 
 async def _bury() -> None:

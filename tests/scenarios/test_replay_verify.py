@@ -2,10 +2,13 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio.lowlevel
@@ -13,11 +16,9 @@ import msgspec
 import pytest
 
 from framework import Candle, Fill, OrderStatus, Strategy
-from framework.engine.restore import restore
-from framework.engine.snapshots import CoreParts
+from framework.cli.replay import read_order_log
 from framework.interfaces import AdapterContext
 from framework.model.events import Timer
-from framework.model.identity import OrderIds
 from framework.model.inputs import (
     CommandIssued,
     EventDelivered,
@@ -25,12 +26,9 @@ from framework.model.inputs import (
     VenueCommandMade,
 )
 from framework.model.market_data import Quote
-from framework.orders.external import RecentIds
-from framework.portfolio.runs import Runs
 from framework.runtime.runner import Runtime
 from framework.settings.modes import Mode
 from framework.settings.structs import QueueOverflow, QueueSettings, Settings
-from framework.store.memory import MemoryLog
 from tests.real_data import REPOSITORY
 from tests.recorded_session import Sink, play_again, reasons, record, verify
 from tests.scenarios.test_thin_path import COSTS, Momentum, candles
@@ -612,19 +610,14 @@ class Steady(Trading):
         self.buy(BTC, Decimal("0.25"))
 
 
-def read_back(system: Any, order_log: Any) -> None:
-    """Restore a system that was just built, as a start does."""
-    engine = system.engine
-    parts = CoreParts(engine.registry, engine.ledger, Runs({}), RecentIds(), {}, {})
-    restore(order_log, parts, ids=OrderIds("j"), instruments=engine.instruments)
-
-
-def copied(entries: Any) -> MemoryLog:
-    """Return an order log that holds these entries."""
-    order_log = MemoryLog(journal_id="j")
-    for entry in entries:
-        order_log.append(entry)
-    return order_log
+def copied(journal: Path, name: str) -> str:
+    """Copy a journal that is in use, as a crash would leave it; return the copy's URL."""
+    target = journal.with_name(name)
+    for suffix in ("", "-wal", "-shm", "-mark"):
+        file = journal.with_name(journal.name + suffix)
+        if file.exists():
+            shutil.copy(file, target.with_name(name + suffix))
+    return f"sqlite:///{target}"
 
 
 def feed(first: int, count: int) -> Script:
@@ -638,44 +631,39 @@ def feed(first: int, count: int) -> Script:
     return Script(live=live)
 
 
-def test_a_crash_and_a_restart_in_between_are_played_session_by_session() -> None:
-    """The first session ends in the middle of its records; the second starts from the log."""
-    sink = Sink()
-    cut: list[tuple[int, list[Any]]] = []
-    log = MemoryLog(journal_id="j")
+def with_crash(sink: Sink, folder: Path) -> tuple[Settings, str]:
+    """Record a session that a crash ends in the middle of its records, and one after it."""
+    journal, left = folder / "first.db", ""
+    chosen = settings(
+        run_settings(Steady),
+        script=feed(0, 20),
+        mode=Mode.PAPER,
+        journal=f"sqlite:///{journal}",
+    )
+    cut = 0
 
     async def until_the_crash(_: Runtime) -> None:
+        nonlocal cut, left
         await anyio.sleep(9.3)
-        cut.append((len(sink.payloads), [entry for _, entry in log.read()]))
+        cut, left = len(sink.payloads), copied(journal, "second.db")
 
     async def orderly(_: Runtime) -> None:
         await anyio.sleep(10)
 
-    first = settings(run_settings(Steady), script=feed(0, 20), mode=Mode.PAPER)
-    record(first, sink=sink, during=until_the_crash, journal_id="j", order_log=log)
-    position, kept = cut[0]
-    del sink.payloads[position:]
-    second = msgspec.structs.replace(
-        first, venues=settings(Steady, script=feed(10, 9), mode=Mode.PAPER).venues
-    )
-    log = copied(kept)
-    record(
-        second,
-        sink=sink,
-        during=orderly,
-        start_ns=START_NS + 30 * SECOND_NS,
-        epoch=2,
-        restore=read_back,
-        journal_id="j",
-        order_log=log,
-    )
+    record(chosen, sink=sink, during=until_the_crash)
+    del sink.payloads[cut:]
+    later = settings(Steady, script=feed(10, 9), mode=Mode.PAPER).venues
+    second = msgspec.structs.replace(chosen, venues=later, journal=left)
+    record(second, sink=sink, during=orderly, start_ns=START_NS + 30 * SECOND_NS)
+    return chosen, left
 
-    verdicts = play_again(
-        first,
-        sink.entries(),
-        read_orders=lambda at: [entry for _, entry in log.read()][:at],
-        restore=read_back,
-    )
+
+def test_a_crash_and_a_restart_in_between_are_played_session_by_session(tmp_path: Path) -> None:
+    """The first session ends in the middle of its records; the second starts from the log."""
+    sink = Sink()
+    chosen, journal = with_crash(sink, tmp_path)
+
+    verdicts = play_again(chosen, sink.entries(), read_orders=partial(read_order_log, journal))
 
     assert [verdict.epoch for verdict in verdicts] == [1, 2]
     assert [verdict.difference for verdict in verdicts] == [None, None]
@@ -683,29 +671,15 @@ def test_a_crash_and_a_restart_in_between_are_played_session_by_session() -> Non
     assert all(verdict.command_count > 15 for verdict in verdicts)
 
 
-def test_without_what_the_log_held_the_second_session_differs() -> None:
+def test_without_what_the_log_held_the_second_session_differs(tmp_path: Path) -> None:
     """The comparison sees the restored state: orders that still worked at the crash."""
     sink = Sink()
-    chosen = settings(run_settings(Steady), script=feed(0, 20), mode=Mode.PAPER)
+    chosen, _ = with_crash(sink, tmp_path)
 
-    async def during(_: Runtime) -> None:
-        await anyio.sleep(3.5)
+    first, second = play_again(chosen, sink.entries())
 
-    earlier, _ = record(chosen, during=during, journal_id="j", order_log=MemoryLog(journal_id="j"))
-    order_log = copied(entries(earlier, object))
-    record(
-        chosen,
-        sink=sink,
-        during=during,
-        epoch=2,
-        restore=read_back,
-        journal_id="j",
-        order_log=order_log,
-    )
-
-    (verdict,) = play_again(chosen, sink.entries())
-
-    assert verdict.difference is not None
+    assert first.difference is None
+    assert second.difference is not None
 
 
 # -- hash seeds ----------------------------------------------------------------------------------

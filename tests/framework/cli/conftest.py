@@ -47,6 +47,7 @@ def process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undo what `run` sets for a whole process."""
     handlers = list(logging.getLogger().handlers)
     level = logging.getLogger().level
+    monkeypatch.setenv("PYTHONHASHSEED", "0")  # or `run` would start this very process again
     monkeypatch.setattr(sys, "setswitchinterval", lambda seconds: None)
     monkeypatch.setattr(gc, "freeze", lambda: None)
     yield

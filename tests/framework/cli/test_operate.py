@@ -56,6 +56,7 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
         (["adopt", "v1", "--run", "cross"], ("adopt", "v1", "cross")),
         (["close-run", "cross"], ("close_run", "cross", False)),
         (["close-run", "cross", "--assign-to-external"], ("close_run", "cross", True)),
+        (["resume-run", "cross"], ("resume_run", "cross")),
         (["reset-breaker", "o1"], ("reset_breaker", "o1")),
         (
             ["resolve", "o1", "--as", "cancelled", "--reason", "seen", "--yes"],
@@ -167,7 +168,8 @@ def test_without_a_process_a_change_waits_for_the_next_start_and_says_so(
 ) -> None:
     assert main(["assign", str(config), *ASSIGN, "--yes"]) == 0
     assert capsys.readouterr().out == (
-        "no process runs: this waits for the next start and is done before anything is sent\n"
+        f"no process runs with this journal (mailbox {config.parent}/j.db.operator):"
+        " this waits for the next start and is done before anything is sent\n"
     )
     assert len(waiting(config)) == 1
 

@@ -13,6 +13,7 @@ from framework.engine.playback import Verdict
 from framework.engine.record_cursor import Difference
 from framework.engine.session_start import config_hash
 from framework.model.inputs import CommandIssued, RunUnverifiable, SessionStarted
+from framework.runtime.journal import inputs_directory
 from framework.settings.loading import load
 from framework.store.input_log import InputLog
 from tests.recorded_session import SEEDED, Sink, record
@@ -27,7 +28,9 @@ def seeded(monkeypatch: pytest.MonkeyPatch) -> None:
 def write(folder: Path, sink: Sink) -> str:
     """Write a recording beside a journal and return that journal's path."""
     journal = str(folder / "trades.db")
-    log = InputLog.open(replay.inputs_directory(journal), "j", 1)
+    directory = inputs_directory(f"sqlite:///{journal}")
+    assert directory is not None
+    log = InputLog.open(directory, "j", 1)
     for payload in sink.payloads:
         log.append(payload)
     log.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ from framework.cli.main import main
 from framework.cli.signals import StopSignals
 from framework.errors import VenueUnavailable
 from framework.model.decimals import multiply
+from framework.risk.kill_switch import KillSwitch
 from framework.settings.modes import Mode
 from framework.settings.structs import Settings
 
@@ -36,10 +38,17 @@ class FakeRuntime:
         bus=SimpleNamespace(on=lambda *types: lambda handler: handler),
         registry=[],
     )
-    system = SimpleNamespace(runs=[])
+    system = SimpleNamespace(
+        runs=[],
+        book=[],
+        safeguards=SimpleNamespace(kill_switch=KillSwitch()),
+        care=SimpleNamespace(emulation=SimpleNamespace(unprotected=list)),
+    )
+    restored_position = 17
 
-    def __init__(self, settings: Any, *, interrupts_handlers: bool) -> None:
+    def __init__(self, settings: Any, *, interrupts_handlers: bool, config: str) -> None:
         assert interrupts_handlers
+        assert "mode: paper" in config
         self.events.append(f"made for {settings.mode.value}")
 
     async def __aenter__(self) -> "FakeRuntime":
@@ -98,8 +107,12 @@ def test_a_run_says_what_it_started_and_what_became_of_the_accounts(
 ) -> None:
     main(["run", str(paper)])
 
-    started, ended = capsys.readouterr().err.splitlines()
+    started, stopped, ended = capsys.readouterr().err.splitlines()
     assert '"mode": "paper"' in started
+    assert '"journal": "sqlite:///headrace.db", "durability": "full"' in started
+    assert '"records_inputs": "yes", "restored": "17"' in started
+    assert '"gate": "active", "unprotected": "none"' in started
+    assert '"gate": "active", "unprotected": "none", "event": "stopped"' in stopped
     assert '"account": "main"' in ended
     assert '"USDT": "100,000.0"' in ended
 
@@ -216,3 +229,50 @@ def test_real_time_runs_on_the_fast_loop_where_there_is_one() -> None:
 
     assert run_command.loop_factory(Mode.LIVE) is uvloop.new_event_loop
     assert run_command.loop_factory(Mode.REPLAY) is None
+
+
+@pytest.mark.parametrize(
+    ("program", "seed", "is_started_again"),
+    [
+        ("/usr/bin/headrace", None, True),
+        ("/usr/bin/headrace", "random", True),
+        ("/lib/framework/__main__.py", None, True),
+        ("/usr/bin/headrace", "7", False),
+        ("/lib/pytest/__main__.py", None, False),
+    ],
+)
+def test_r74_recorded_inputs_need_a_hash_seed_that_is_not_left_to_chance(
+    program: str,
+    seed: str | None,
+    is_started_again: bool,
+    paper: Path,
+    runtime: type[FakeRuntime],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Embedded in another program, or with a seed already, everything stays as it is."""
+    started: list[Any] = []
+
+    def execve(path: str, command: list[str], environment: dict[str, str]) -> None:
+        started.append((command[1:], environment["PYTHONHASHSEED"]))
+
+    monkeypatch.setattr(os, "execve", execve)
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    if seed is not None:
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+    arguments = ["run", str(paper)]
+    monkeypatch.setattr("sys.argv", [program, *arguments])
+
+    main(arguments)
+
+    assert started == ([(["-m", "framework", *arguments], "0")] if is_started_again else [])
+
+
+def test_without_a_journal_no_hash_seed_is_needed(
+    paper: Path, runtime: type[FakeRuntime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "execve", lambda *_: fail())
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    paper.write_text(re.sub("(?m)^journal:.*$", "", paper.read_text()))
+    monkeypatch.setattr("sys.argv", ["headrace", "run", str(paper)])
+
+    assert main(["run", str(paper)]) == 0

@@ -117,7 +117,7 @@ def hold(
 ) -> OrderState:
     intent = OrderIntent(
         run,
-        f"held{number}",
+        f"held{number}.{world.log.position}",
         PERPETUAL,
         side,
         quantity,

@@ -14,6 +14,7 @@ from framework.engine.recorder import Recorder
 from framework.errors import InvariantBroken
 from framework.interfaces import AdapterContext
 from framework.model.inputs import InputTaken, OrdersBlocked, RunUnverifiable, SessionStarted
+from framework.model.identity import OrderIds
 from framework.model.market_data import Quote
 from framework.runtime.runner import Runtime
 from framework.settings.modes import Mode
@@ -26,7 +27,7 @@ START = SessionStarted("j", 1, 0, ())
 
 def engine_with(clock: Any) -> Engine:
     """Return an engine without anything around it."""
-    return Engine(clock=clock, log=MemoryLog(), journal_id="j", account_of=lambda run: "")
+    return Engine(clock=clock, log=MemoryLog(), ids=OrderIds("j"), account_of=lambda run: "")
 
 
 def test_what_is_recorded_needs_the_recorders_clock() -> None:

@@ -40,10 +40,10 @@ def test_closed_orders_are_not_in_it_unless_open_ones_hang_on_them() -> None:
         world.publish(OrderFilled(order.order_id, "E", Decimal(1), Decimal(100), 5))
     open_order.parent = kept.order_id
 
-    assert needed_orders(world.registry) == [kept, open_order]
+    assert needed_orders(world.registry, world.ledger) == [kept, open_order]
     open_order.parent = ""
     world.publish(OrderEnded(open_order.order_id, EndKind.CANCELLED, 6))
-    assert needed_orders(world.registry) == []
+    assert needed_orders(world.registry, world.ledger) == []
 
 
 def test_damage_anywhere_is_found_r_05() -> None:

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -125,7 +126,6 @@ def test_a_report_that_contradicts_the_order_it_names_is_told_and_not_applied() 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"quantity": "0"},
         {"quantity": "-1"},
         {"quantity": "NaN"},
         {"quantity": "Infinity"},
@@ -385,3 +385,64 @@ def test_a_report_in_few_words() -> None:
         "execution 'E1' on account 'main': buy 1 v:BTC-PERP"
     )
     assert not any(isinstance(fact, AlertRaised) for fact in facts_of(world))
+
+
+def test_a_busted_execution_in_an_answer_takes_back_what_was_booked() -> None:
+    """R-26: a quantity of zero is a venue's word that it took the execution back."""
+    world = VenueWorld()
+    order = world.submit(quantity="2")
+    fill = world.execution(order, "E1", "2")
+    world.publish(fill)
+    busted = msgspec.structs.replace(fill, quantity=Decimal(0), time_ns=fill.time_ns + 1)
+    for _ in range(2):
+        world.publish(busted)
+    world.publish(fill)  # how it was before
+
+    assert order.facts.filled == Decimal(0)
+    assert world.ledger.net_quantity(order.run, order.intent.instrument) == Decimal(0)
+
+
+def test_a_corrected_execution_in_an_answer_may_be_smaller_and_the_newest_holds() -> None:
+    world = VenueWorld()
+    order = world.submit(quantity="2")
+    fill = world.execution(order, "E1", "2")
+    smaller, larger = (
+        msgspec.structs.replace(
+            fill, quantity=Decimal(size), time_ns=fill.time_ns + later, is_corrected=True
+        )
+        for size, later in (("0.5", 1), ("1", 2))
+    )
+    for report in (fill, larger, smaller, fill, larger):
+        world.publish(report)
+
+    assert order.facts.filled == Decimal(1)
+
+
+def test_a_correction_of_an_execution_nobody_told_of_is_booked_as_it_stands() -> None:
+    world = VenueWorld()
+    order = world.submit(quantity="2")
+    told = world.execution(order, "E1", "1")
+    world.publish(msgspec.structs.replace(told, is_corrected=True))
+
+    assert order.facts.filled == Decimal(1)
+
+
+def test_what_was_busted_before_anybody_heard_of_it_is_nobodys() -> None:
+    world = VenueWorld()
+    world.publish(world.execution(None, "E1", "0"))
+
+    assert external_orders(world) == []
+    assert world.alert_names() == []
+
+
+def test_a_bust_among_reports_that_nobody_owns_yet_is_kept_with_them() -> None:
+    """R-21: without client ids the order they belong to is found later."""
+    world = VenueWorld(has_client_ids=False)
+    order = world.submit(quantity="2")
+    told = msgspec.structs.replace(world.execution(order, "E1", "2"), order_id="")
+    world.publish(told)
+    world.publish(msgspec.structs.replace(told, quantity=Decimal(0), time_ns=told.time_ns + 1))
+    world.publish(OrderAccepted(order.order_id, world.clock.now_ns, told.venue_order_id))
+
+    assert order.facts.filled == Decimal(0)
+    assert [one.quantity for one in order.facts.executions.values()] == [Decimal(0)]

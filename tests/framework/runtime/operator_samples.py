@@ -74,6 +74,9 @@ class RecordingOperations:
     def close_run(self, run: str, *, assign_to_external: bool, by: str) -> None:
         self._note("close_run", run, assign_to_external, by)
 
+    def resume_run(self, run: str, *, by: str) -> None:
+        self._note("resume_run", run, by)
+
     def reset_breaker(self, order_id: str, *, by: str) -> None:
         self._note("reset_breaker", order_id, by)
 

@@ -24,6 +24,7 @@ from framework.runtime.operator_requests import (
     Release,
     ResetBreaker,
     Resolve,
+    ResumeRun,
     ShowOrders,
     ShowPositions,
     ShowRuns,
@@ -71,6 +72,7 @@ def assign(**changes: Any) -> Assign:
         (Release("fixed"), ("release", "fixed", BY)),
         (Adopt("v1", "cross"), ("adopt", "v1", "cross", BY)),
         (CloseRun("cross", assign_to_external=True), ("close_run", "cross", True, BY)),
+        (ResumeRun("cross"), ("resume_run", "cross", BY)),
         (ResetBreaker("o1"), ("reset_breaker", "o1", BY)),
         (
             Resolve("o1", Evidence.ACCEPTED, venue_order_id="v1"),
@@ -135,6 +137,9 @@ def test_an_assignment_carries_the_requests_id_so_that_it_is_booked_once(
         (assign(quantity=Decimal(0)), "the quantity is 0"),
         (assign(quantity=Decimal("Infinity")), "the quantity is Infinity"),
         (assign(price=Decimal("NaN")), "the price is NaN"),
+        (assign(quantity=Decimal("1e15")), "the quantity is 1E+15"),
+        (assign(price=Decimal("1e999999")), "the price is 1E+999999"),
+        (assign(price=Decimal("1e-13")), "the price is 1E-13"),
         (assign(to_run="external"), "both runs are the same"),
         (Resolve("o1", Evidence.FILLED), "a fill needs its quantity"),
         (
@@ -150,6 +155,16 @@ def test_an_assignment_carries_the_requests_id_so_that_it_is_booked_once(
                 execution_id="e",
             ),
             "a fill of -1 at 1 is impossible",
+        ),
+        (
+            Resolve(
+                "o1",
+                Evidence.FILLED,
+                quantity=Decimal(1),
+                price=Decimal("1e30"),
+                execution_id="e",
+            ),
+            "a fill of 1 at 1E+30 is impossible",
         ),
         (Resolve("o1", Evidence.REJECTED, price=Decimal(1)), "belong to filled, not rejected"),
     ],

@@ -170,3 +170,19 @@ def test_a_stopped_watch_has_no_thread_and_can_start_again(path: Path) -> None:
     watch.stop()
 
     assert not any(thread.name == "kill_file" for thread in threading.enumerate())
+
+
+def test_r64_one_that_comes_back_within_a_look_trips_again_once_its_trip_was_released(
+    path: Path,
+) -> None:
+    reasons: list[str] = []
+    watch = KillFileWatch(path, reasons.append)
+    write_kill_file(path, "one")
+    watch.look()
+    remove_kill_file(path)
+    write_kill_file(path, "two")  # before the watch has looked again
+
+    watch.forget()
+    watch.look()
+
+    assert reasons == ["one", "two"]
