@@ -38,6 +38,7 @@ ASYNC_COUNT = 1_000
 BURST_QUOTES = 400
 BURST_ORDERS = 25  # per quote
 START_COUNTS = (100_000,)
+PAUSE_S = 0.001
 OPEN_ORDERS = 50  # at the end of a generated journal
 PART = 1_000
 SECOND_NS = 1_000_000_000
@@ -52,6 +53,8 @@ def measure() -> list[dict[str, object]]:
     return [
         *[full_latency(busy) for busy in (0, 50, 90)],
         async_latency(),
+        async_latency(pause_s=PAUSE_S),
+        async_latency(records_inputs=False),
         *[burst_rate(durability) for durability in Durability],
         *[start_up(count) for count in START_COUNTS],
     ]
@@ -60,7 +63,7 @@ def measure() -> list[dict[str, object]]:
 def full_latency(busy_percent: int) -> dict[str, object]:
     """Return how long an order waits for the disk before it is sent, one at a time."""
     with process() as (runner, directory):
-        pairs = runner.run(order_by_order(directory, Durability.FULL, ORDER_COUNT, busy_percent))
+        pairs = runner.run(order_by_order(directory, busy_percent))
     bare, whole = (median(seconds) for seconds in zip(*pairs, strict=True))
     allowed = 1.5 * bare + (0.005 if busy_percent > 50 else 0.0003)
     return {
@@ -72,33 +75,34 @@ def full_latency(busy_percent: int) -> dict[str, object]:
     }
 
 
-def async_latency() -> dict[str, object]:
-    """Return how long an order takes that does not wait for the disk."""
+def async_latency(*, pause_s: float = 0.0, records_inputs: bool = True) -> dict[str, object]:
+    """Return how long an order takes that does not wait for the disk.
+
+    After a pause, code and data of the order path have left the caches.
+    """
     with process() as (runner, directory):
-        pairs = runner.run(order_by_order(directory, Durability.ASYNC, ASYNC_COUNT, 0))
-    seconds = sorted(whole for _, whole in pairs)
+        found = runner.run(order_after_order(directory, pause_s, records_inputs=records_inputs))
+    seconds = sorted(found)
     return {
-        "case": "durability async",
+        "case": "durability async" + ("" if records_inputs else ", inputs not recorded"),
+        "pause_ms": pause_s * 1e3,
         "p50_us": round(median(seconds) * 1e6, 1),
         "best_us": round(seconds[0] * 1e6, 1),
         "bound_us": 60,
     }
 
 
-async def order_by_order(
-    directory: Path, durability: Durability, count: int, busy_percent: int
-) -> list[tuple[float, float]]:
+async def order_by_order(directory: Path, busy_percent: int) -> list[tuple[float, float]]:
     """Return (bare sync, submit path) in seconds per order: in turns, on the same disk.
 
     An order is answered and its answers are on disk before the next one begins.
     """
     pairs = []
-    async with live_run(directory, durability) as (runtime, venue, buyer):
+    async with live_run(directory, Durability.FULL) as (runtime, venue, buyer):
         load = asyncio.create_task(keep_busy(busy_percent)) if busy_percent else None
-        for _ in range(count):
-            is_full = durability is Durability.FULL
-            bare = write_and_sync(directory / "bound", bytes(4096), 1) if is_full else 0.0
-            await asyncio.sleep(0.001)
+        for _ in range(ORDER_COUNT):
+            bare = write_and_sync(directory / "bound", bytes(4096), 1)
+            await asyncio.sleep(PAUSE_S)
             arrived = venue.expect(1)
             venue.tick(runtime.engine.clock.now_ns)
             await arrived
@@ -108,6 +112,23 @@ async def order_by_order(
         if load is not None:
             load.cancel()
     return pairs
+
+
+async def order_after_order(
+    directory: Path, pause_s: float, *, records_inputs: bool
+) -> list[float]:
+    """Return the submit path in seconds of orders that do not wait for the disk."""
+    seconds = []
+    run = live_run(directory, Durability.ASYNC, records_inputs=records_inputs)
+    async with run as (runtime, venue, buyer):
+        for _ in range(ASYNC_COUNT):
+            await asyncio.sleep(pause_s)
+            arrived = venue.expect(1)
+            venue.tick(runtime.engine.clock.now_ns)
+            await arrived
+            seconds.append(venue.sent_s[-1] - buyer.started_s[-1])
+            venue.answer()
+    return seconds
 
 
 def burst_rate(durability: Durability) -> dict[str, object]:
@@ -257,12 +278,14 @@ def process() -> Iterator[tuple[asyncio.Runner, Path]]:
 
 @asynccontextmanager
 async def live_run(
-    directory: Path, durability: Durability
+    directory: Path, durability: Durability, *, records_inputs: bool = True
 ) -> AsyncIterator[tuple[Runtime, NotingVenue, Buyer]]:
     """Give a started live run on a new journal, with its venue and its strategy."""
     venue = NotingVenue()
     with named(venue):
-        settings = live_settings(url_in(directory), durability=durability)
+        settings = msgspec.structs.replace(
+            live_settings(url_in(directory), durability=durability), record_inputs=records_inputs
+        )
         async with Runtime(settings) as runtime:
             freeze_objects()
             buyer = runtime.system.runs[0].strategy

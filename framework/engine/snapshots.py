@@ -1,9 +1,9 @@
 """The core's state as bytes and back: what a start needs besides the end of the log.
 
 A snapshot holds the open orders with everything known about them (and the closed ones that still
-decide about others), positions, cash, runs, and of every kind of record that tells how something stands
-now the newest one. Closed orders are not in it: the log answers for them. It is a shortcut and
-nothing more: without one, or with one that cannot be read, the whole log is read.
+decide about others), positions, cash, runs, and of every kind of record that tells how something
+stands now the newest one. Other closed orders are not in it: the log answers for them. It is a
+shortcut and nothing more: without one, or with one that cannot be read, the whole log is read.
 """
 
 from collections.abc import Callable

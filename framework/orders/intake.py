@@ -35,6 +35,7 @@ from framework.orders.order_state import OrderState
 from framework.orders.registry import OrderRegistry
 
 REMEMBERED_CHANGES = 100_000
+REMEMBERED_MISSES = 100_000
 OVER = frozenset({OrderStatus.FILLED, *ENDS})
 
 
@@ -80,6 +81,7 @@ class Intake:
         self._record = record
         self._alert = alert
         self._changed_ns: dict[str, int] = {}
+        self._missed: dict[str, None] = {}  # orders of others that the log does not know
         self._is_claiming = False
 
     def take(self, report: OrderReport | ExecutionReport | OrderNotFound) -> None:
@@ -178,10 +180,11 @@ class Intake:
         """Keep an order that nobody here sent in the run `external`; None: it cannot be."""
         intent = external_intent(report)
         order_id = self._ids.order_id(intent.run, intent.key)
-        order = self._registry.find(order_id)
+        order = self._find_external(order_id)
         if order is None:
             try:
                 order = self._desk.adopt(order_id, intent, report.account)
+                self._missed.pop(order_id, None)
             except UnknownInstrument as error:
                 self._alert("external_unknown", f"{describe(report)}: {error}", key=report.account)
                 return None
@@ -219,7 +222,18 @@ class Intake:
         if order_id is not None:
             return self._registry.find(order_id)
         intent = external_intent(report)
-        return self._registry.find(self._ids.order_id(intent.run, intent.key))
+        return self._find_external(self._ids.order_id(intent.run, intent.key))
+
+    def _find_external(self, order_id: str) -> OrderState | None:
+        """Return an order of others; the log is asked once about each that is new."""
+        if order_id in self._missed:
+            return self._registry.get(order_id)
+        order = self._registry.find(order_id)
+        if order is None:
+            if len(self._missed) >= REMEMBERED_MISSES:
+                self._missed.clear()
+            self._missed[order_id] = None
+        return order
 
     def _is_booked(self, order: OrderState, report: ExecutionReport) -> bool:
         if report.is_correction or report.execution_id in order.facts.executions:

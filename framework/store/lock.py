@@ -26,6 +26,8 @@ class FileLock:
         """
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError as error:
+            raise JournalError(f"{path.parent}: there is no such folder") from error
         except OSError as error:
             raise JournalError(f"{path}: {error.strerror}") from error
         try:

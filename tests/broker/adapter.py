@@ -37,13 +37,15 @@ from tests.broker.link import Link, LinkSettings
 
 A = TypeVar("A", bound=msgspec.Struct)
 
-ORDER_TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT})
+PLAIN_TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT})
+ORDER_TYPES = PLAIN_TYPES | {OrderType.STOP, OrderType.STOP_LIMIT}
 
 
 class WireSettings(LinkSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The section `settings:` of a venue behind this adapter."""
+    """The section `settings:` of a venue behind this adapter; `has_stops`: what it says it can."""
 
     account: str
+    has_stops: bool = True
     visibility_delay_ms: int = 0
 
 
@@ -118,7 +120,8 @@ class WireBroker:
 
     def __init__(self, settings: WireSettings, context: AdapterContext) -> None:
         self.capabilities = BrokerCapabilities(
-            order_types=ORDER_TYPES, visibility_delay_ms=settings.visibility_delay_ms
+            order_types=ORDER_TYPES if settings.has_stops else PLAIN_TYPES,
+            visibility_delay_ms=settings.visibility_delay_ms,
         )
         self._settings = settings
         self._context = context

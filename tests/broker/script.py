@@ -27,6 +27,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         reorder_push: an update is held back by `reorder_ms` while others overtake it.
         disconnect: the session breaks, right before or right after a message.
         reject: an order is rejected.
+        reject_stops: an order with a stop price is rejected.
         refuse_cancel, refuse_change: a cancel or modify of a working order is refused.
         partial: an order that may trade fills in up to `most_parts` parts, `part_ms` apart.
         late: an order that may trade does so only after `part_ms`.
@@ -49,6 +50,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     reorder_ms: Milliseconds = 50
     disconnect: Chance = 0
     reject: Chance = 0
+    reject_stops: Chance = 0
     refuse_cancel: Chance = 0
     refuse_change: Chance = 0
     partial: Chance = 0

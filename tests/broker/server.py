@@ -30,6 +30,7 @@ class Server:
     Attributes:
         script: what goes wrong from now on.
         message_count: messages of broker sessions so far, received or sent.
+        question_count: questions so far, answered or not.
         on_message: called before each of them has any effect.
     """
 
@@ -45,6 +46,7 @@ class Server:
         self.books = books
         self.script = script
         self.message_count = 0
+        self.question_count = 0
         self.on_message: Callable[[], None] | None = None
         self.is_down = False
         self._are_prices_held = False
@@ -166,7 +168,8 @@ class Server:
 
     def _submit(self, session: Session, wish: wire.Submit) -> None:
         script, chances = self.script, self.chances
-        reject = "rejected by the script" if chances.happens(script.reject) else ""
+        chance = script.reject if wish.stop_price is None else max(script.reject, script.reject_stops)
+        reject = "rejected by the script" if chances.happens(chance) else ""
         order = self.books.submit(session.account, wish, self.now_ns, reject=reject)
         if not order.is_working:
             self._reply(session, wire.Refused(wish.request, order.reason, self.now_ns))
@@ -211,6 +214,7 @@ class Server:
         self.trading.begin(order)
 
     def _answer(self, session: Session, question: wire.Question) -> None:
+        self.question_count += 1
         if self.chances.happens(self.script.ignore_questions):
             return
         if self.chances.happens(self.script.refuse_questions):

@@ -20,6 +20,10 @@ class CrashableLog:
 
     `point` is called with the name of each moment at which a process may die: before and after
     an append, before and after a commit. After `die` nothing changes any more.
+
+    Attributes:
+        commit_s: how long an append takes to become durable from now on.
+        commits: the last position of each commit.
     """
 
     def __init__(
@@ -37,11 +41,15 @@ class CrashableLog:
         self.is_dead = False
         self._entries = durable or []
         self._durable_position = len(self._entries)
-        self._commit_s = commit_s
+        self.commit_s = commit_s
+        self.commits: list[int] = []
         self._point = point
         self._timer: asyncio.TimerHandle | None = None
         self._snapshot: tuple[int, bytes] | None = None
         self._durable_snapshot: tuple[int, bytes] | None = None
+        self._positions: dict[str, list[int]] = {}  # by order
+        for position, entry in self.read():
+            self._positions.setdefault(order_of(entry), []).append(position)
 
     @property
     def position(self) -> int:
@@ -59,9 +67,10 @@ class CrashableLog:
             return self.position
         self._point("before append")
         self._entries.append(_encode(entry))
-        if self._timer is None:
+        self._positions.setdefault(order_of(entry), []).append(self.position)
+        if self._timer is None and not self.failure:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._commit_s, self._commit)
+            self._timer = loop.call_later(self.commit_s, self._commit)
         self._point("after append")
         return self.position
 
@@ -75,7 +84,8 @@ class CrashableLog:
 
     def of_order(self, order_id: str) -> list[tuple[int, Record]]:
         """Return every entry about one order."""
-        return [(at, entry) for at, entry in self.read() if order_of(entry) == order_id]
+        found = self._positions.get(order_id, [])
+        return [(position, _decode(self._entries[position - 1])) for position in found]
 
     def save_snapshot(self, position: int, state: bytes) -> None:
         """Keep a snapshot; it is durable with the next commit behind `position`."""
@@ -108,6 +118,14 @@ class CrashableLog:
         if self._timer is not None:
             self._timer.cancel()
 
+    def fail(self, reason: str) -> None:
+        """Be a disk that takes nothing any more: what is not durable never will be (R-06)."""
+        self.failure = reason
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.on_durable is not None:
+            self.on_durable()
+
     def survivor(self, kept: int, point: Callable[[str], None]) -> "CrashableLog":
         """Return the log that the next start finds.
 
@@ -115,7 +133,7 @@ class CrashableLog:
         written any part of what it was given, and a reader takes the longest whole prefix (R-04).
         """
         left = self._entries[: self._durable_position + min(kept, self.volatile_count)]
-        log = CrashableLog(durable=left, epoch=self.epoch + 1, commit_s=self._commit_s, point=point)
+        log = CrashableLog(durable=left, epoch=self.epoch + 1, commit_s=self.commit_s, point=point)
         log._durable_snapshot = self._durable_snapshot
         return log
 
@@ -123,10 +141,11 @@ class CrashableLog:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.is_dead:
+        if self.is_dead or self.failure:
             return
         self._point("before commit")
         self._durable_position = self.position
+        self.commits.append(self.position)
         if self._snapshot is not None and self._snapshot[0] <= self.position:
             self._durable_snapshot = self._snapshot
         self._point("after commit")

@@ -219,6 +219,16 @@ class Stage:
         )
         return self.ask(lambda: self.engine.desk.submit(intent))
 
+    def cancel(self, order: OrderState) -> str | None:
+        """Ask for an order's end."""
+        refusal: str | None = self.ask(lambda: self.engine.desk.cancel(order.order_id))
+        return refusal
+
+    def modify(self, order: OrderState, **changes: Decimal) -> str | None:
+        """Ask for another quantity or price."""
+        refusal: str | None = self.ask(lambda: self.engine.desk.modify(order.order_id, **changes))
+        return refusal
+
     def ask(self, call: Callable[[], Any]) -> Any:
         """Call something inside the running loop, as a door does."""
 
@@ -242,10 +252,10 @@ class Stage:
         state = state_of(self.engine, ACCOUNT, opening=CASH)
         return agreement(self.server.dump(), state)
 
-    def orders_at_broker(self, order_id: str) -> int:
-        """Return how often the broker received a submit of this order."""
+    def received(self, verb: str, order: OrderState) -> int:
+        """Return how many requests of this kind about an order arrived at the broker."""
         return sum(
-            note.verb == "submit" and note.client_id == order_id
+            note.verb == verb and note.client_id == order.order_id
             for note in self.server.books.received
         )
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 
@@ -11,7 +11,7 @@ from framework import Strategy
 from framework.interfaces import AdapterContext
 from framework.model.commands import SubmitOrder
 from framework.model.orders import Order, OrderStatus
-from framework.model.reports import OrderFact
+from framework.model.reports import OrderEnded, OrderFilled, OrderReplaced
 from framework.runtime.runner import Runtime
 from framework.settings.modes import Mode
 from framework.settings.structs import Settings, StopPolicy
@@ -19,7 +19,6 @@ from framework.simulation.loop import run_simulated
 from framework.store.copies import whole_rows
 from framework.store.entries import record_of
 from framework.store.opening import open_for_reading
-
 from tests.scripted_venue import (
     BTC,
     SECOND_NS,
@@ -38,8 +37,8 @@ AFTERWARDS_S = 0.5  # paper goes on for this long after the last event
 class Actor(Strategy):
     """Does at the n-th quote what `plan` says, and writes down what it hears."""
 
-    plan: Mapping[int, Act] = {}
-    watched: Sequence[str] = (BTC,)
+    plan: ClassVar[Mapping[int, Act]] = {}
+    watched: ClassVar[Sequence[str]] = (BTC,)
 
     def on_start(self) -> None:
         self.count = 0
@@ -163,29 +162,28 @@ def statuses(runtime: Runtime) -> dict[str, OrderStatus]:
 
 
 def most_at_venue(runtime: Runtime) -> Decimal:
-    """Return the most that exits at the venue could have sold beyond what was held, ever.
+    """Return the most that reducing orders at the venue could have filled beyond what was held.
 
-    Read off the log: what was sent and had not ended, against the position of that moment.
+    Read off the log: what had been sent and had not ended, against the position of each moment.
     """
-    engine = runtime.engine
-    exits: dict[str, Decimal] = {}
+    registry = runtime.engine.registry
+    totals: dict[str, Decimal] = {}
+    filled: dict[str, Decimal] = {}
     held, worst = D(0), D(0)
-    for _, entry in engine.log.read():
-        name = getattr(entry, "order_id", "")
-        order = engine.registry.get(name)
-        if order is None:
-            continue
-        if isinstance(entry, SubmitOrder) and entry.intent.reduce_only:
-            exits[name] = entry.quantity
-        elif isinstance(entry, OrderFact) and hasattr(entry, "execution_id"):
+    for _, entry in runtime.engine.log.read():
+        if (isinstance(entry, SubmitOrder) and entry.intent.reduce_only) or (
+            isinstance(entry, OrderReplaced) and entry.order_id in totals
+        ):
+            totals[entry.order_id] = entry.quantity
+        elif isinstance(entry, OrderEnded):
+            totals.pop(entry.order_id, None)
+        elif isinstance(entry, OrderFilled):
+            order = registry.get(entry.order_id)
+            assert order is not None
             held += entry.quantity if order.is_buy else -entry.quantity
-            if name in exits:
-                exits[name] -= entry.quantity
-        elif hasattr(entry, "revision") and hasattr(entry, "evidence") and name in exits:
-            exits[name] = entry.quantity - order.filled
-        elif type(entry).__name__ == "OrderEnded":
-            exits.pop(name, None)
-        worst = max(worst, sum(exits.values(), D(0)) - abs(held))
+            filled[entry.order_id] = filled.get(entry.order_id, D(0)) + entry.quantity
+        open_ = sum((total - filled.get(name, D(0)) for name, total in totals.items()), D(0))
+        worst = max(worst, open_ - abs(held))
     return worst
 
 

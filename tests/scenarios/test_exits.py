@@ -4,7 +4,7 @@ The same market in backtest and in paper, where both are to agree.
 """
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -108,7 +108,9 @@ def test_r31_exits_grow_with_what_is_filled_in_the_same_step(
     sizes: list[tuple[Decimal, Decimal]] = []
 
     class Filled(Actor):
-        plan = {1: make("entry", "buy", BTC, 3, price=101, stop_loss="2%", take_profit="10%")}
+        plan: ClassVar[Any] = {
+            1: make("entry", "buy", BTC, 3, price=101, stop_loss="2%", take_profit="10%")
+        }
 
         def on_fill(self, fill: Any) -> None:
             exits = [order for order in self.orders(BTC) if order.parent]
@@ -206,8 +208,8 @@ def test_a_bust_of_the_entry_shrinks_its_exits_and_a_correction_moves_them() -> 
 
     assert position_of(runtime) == 1
     stop, target = by_key(runtime, "/stop"), by_key(runtime, "/target")
-    assert (stop.quantity, stop.stop_price) == (1, 90)
-    assert (target.quantity, target.price) == (1, 110)
+    assert (stop.quantity, stop.stop_price) == (D(1), D(90))
+    assert (target.quantity, target.price) == (D(1), D(110))
 
 
 @both_modes

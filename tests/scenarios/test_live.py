@@ -1,16 +1,32 @@
 """Live trading from end to end: the real runtime, its log, and a broker with a will of its own."""
 
+import asyncio
 from collections.abc import Iterator
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from framework.model.orders import OrderStatus, RequestState
+from framework.model.exits import ExitRules, ProtectionMode, Unprotected
+from framework.model.orders import (
+    AtPrice,
+    Exits,
+    OrderIntent,
+    OrderStatus,
+    OrderType,
+    RequestState,
+    Side,
+)
+from framework.model.records import HoldOrder
+from framework.model.reports import OrderFilled
 from framework.orders.order_state import OrderState
+from framework.orders.registry import KeyConflict
 from tests.broker.script import CALM, Script
+from tests.broker.truth import TrueOrder
+from tests.crash.trading import ACCOUNT
 from tests.scenarios.live_stage import BTC, RUN, Stage, stage
 
 D = Decimal
@@ -86,7 +102,7 @@ def judge(live: Stage, seed: int) -> None:
     if loss.arrives:
         expected = OrderStatus.FILLED if loss.is_filled else OrderStatus.ACCEPTED
     live.wait_until(lambda: order.status is expected, loss.visible_s + 3)
-    assert live.orders_at_broker(order.order_id) == 1
+    assert live.received("submit", order) == 1
     assert live.differences() == []
 
 
@@ -96,3 +112,243 @@ def test_r20_f01_an_order_without_an_answer_is_found_or_given_up_in_time(first: 
         visibility_ms = round(Loss.drawn(seed).visible_s * 1_000)
         with stage(seed=seed, visibility_delay_ms=visibility_ms) as live:
             judge(live, seed)
+
+
+# -- R-27, R-28: requests that cross with fills ------------------------------------------------------
+
+CROSSING = Script(delay_ms=(0, 30), partial=0.8, late=0.5, cancel_race=0.7, accept_last=0.3)
+FORGETFUL = msgspec.structs.replace(CROSSING, lose_answer=0.3, lose_push=0.2, refuse_cancel=0.3)
+
+
+@pytest.mark.parametrize("script", [CROSSING, FORGETFUL], ids=["crossing", "forgetful"])
+@pytest.mark.parametrize("first", [0, 15])
+def test_r27_f10_requests_that_cross_with_fills_never_trade_more_than_was_asked_for(
+    first: int, script: Script
+) -> None:
+    for seed in range(first, first + 15):
+        chance = Random(f"crossing {seed}")
+        with stage(script, seed=seed) as live:
+            orders = []
+            for _ in range(4):
+                price = chance.choice(["99.5", "101", "101.5"])
+                order = live.submit("2", price=price)
+                orders.append(order)
+                live.wait(chance.choice([0.0, 0.01, 0.03, 0.06]))
+                if chance.random() < 0.6:
+                    live.modify(order, quantity=D(chance.choice(["1", "3"])), price=D(101))
+                    live.wait(chance.choice([0.0, 0.02, 0.05]))
+                live.cancel(order)
+                live.wait(chance.choice([0.0, 0.1]))
+            live.wait(2)
+            live.server.script = CALM
+            live.wait(15)
+            for order in orders:
+                live.cancel(order)
+            live.wait(35)
+
+            assert all(order.status.value in ("filled", "cancelled") for order in orders), seed
+            truths = {order.client_id: order for order in live.server.books}
+            for order in orders:
+                assert order.filled <= order.quantity <= 3
+                assert truths[order.order_id].filled == order.filled
+            assert live.differences() == []
+
+
+def test_r28_a_refused_cancel_is_followed_by_a_question_and_by_nothing_else() -> None:
+    with stage() as live:
+        order = live.submit("1", price="90")
+        live.wait(1)
+        live.server.script = Script(refuse_cancel=1)
+        before = live.server.question_count
+        live.cancel(order)
+        live.wait(1)
+
+        assert live.server.question_count > before
+        assert order.status is OrderStatus.ACCEPTED
+        assert not live.engine.desk.position_view(RUN, BTC).is_flat
+        assert live.server.books.find(ACCOUNT, order.order_id).is_working  # type: ignore[union-attr]
+        live.server.script = CALM
+        live.cancel(order)
+        live.wait(1)
+        assert order.status is OrderStatus.CANCELLED
+
+
+def test_r28_a_cancel_refused_as_the_order_was_gone_finds_out_how_it_went() -> None:
+    with stage() as live:
+        order = live.submit("1", price="90")
+        live.wait(1)
+        live.server.script = Script(lose_push=1)
+        live.ask(lambda: live.server.trading.set_price("BTC", D(89), D(90)))
+        live.cancel(order)
+        live.wait(3)
+
+        assert order.status is OrderStatus.FILLED
+        assert live.differences() == []
+
+
+# -- R-29: one intent is one order ---------------------------------------------------------------------
+
+
+def wish(key: str, quantity: str = "1") -> OrderIntent:
+    return OrderIntent(RUN, key, BTC, Side.BUY, D(quantity), OrderType.LIMIT, D(90))
+
+
+async def together(live: Stage, intents: list[OrderIntent]) -> list[OrderState | KeyConflict]:
+    """Submit all of them from tasks of their own."""
+
+    async def one(intent: OrderIntent) -> Any:
+        try:
+            return live.engine.desk.submit(intent)
+        except KeyConflict as error:
+            return error
+
+    return list(await asyncio.gather(*(one(intent) for intent in intents)))
+
+
+@pytest.mark.parametrize("keeps", [0, None], ids=["forgotten", "kept"])
+def test_r29_the_same_intent_a_thousand_times_over_a_crash_is_one_order(keeps: int | None) -> None:
+    keys = [f"wish {number}" for number in range(5)]
+    with stage() as live:
+        ids: dict[str, set[str]] = {key: set() for key in keys}
+        for life in range(2):
+            intents = [wish(key) for key in keys for _ in range(100)]
+            Random(life).shuffle(intents)
+            answers = live.loop.run_until_complete(together(live, intents))
+            for intent, answer in zip(intents, answers, strict=True):
+                assert isinstance(answer, OrderState)
+                ids[intent.key].add(answer.order_id)
+            if life == 0:
+                live.crash(keeps=keeps)
+                live.start()
+        live.wait(5)
+
+        assert [len(names) for names in ids.values()] == [1] * 5
+        assert live.server.books.sent_twice() == []
+        assert len(live.server.books.working_orders(ACCOUNT)) == 5
+        others = live.loop.run_until_complete(together(live, [wish(key, "2") for key in keys]))
+        assert all(isinstance(one, KeyConflict) for one in others)
+        assert live.differences() == []
+
+
+# -- R-31: what is filled is protected --------------------------------------------------------------------
+
+STOP, TARGET = AtPrice(D(98)), AtPrice(D(105))
+GUARDED = Exits(STOP, TARGET)
+NATIVE = pytest.mark.parametrize("has_stops", [True, False], ids=["native", "core"])
+
+
+def stops_at_broker(live: Stage) -> list[TrueOrder]:
+    working = live.server.books.working_orders(ACCOUNT)
+    return [order for order in working if order.stop_price is not None]
+
+
+def move(live: Stage, bid: int) -> None:
+    live.ask(lambda: live.server.trading.set_price("BTC", D(bid), D(bid + 1)))
+
+
+def held(live: Stage) -> Decimal:
+    quantity: Decimal = live.engine.ledger.net_quantity(RUN, BTC)
+    return quantity
+
+
+def test_r31_f11_the_stop_is_at_the_broker_within_a_second_and_grows_with_the_fills() -> None:
+    script = Script(partial=1, most_parts=3, part_ms=300, delay_ms=(0, 100))
+    for seed in range(5):
+        with stage(script, seed=seed) as live:
+            live.submit("3", exits=GUARDED)
+            for _ in range(40):
+                live.wait(0.05)
+                due = sum(
+                    one.quantity
+                    for one in live.server.books.executions.values()
+                    if one.time_ns <= live.loop.now_ns - 1_000_000_000
+                )
+                covered = sum(order.remaining for order in stops_at_broker(live))
+                assert due <= covered <= 3, seed
+
+            assert [(one.remaining, one.stop_price) for one in stops_at_broker(live)] == [(3, 98)]
+
+
+def test_r31_f11_where_the_broker_has_no_stops_one_is_held_in_the_commit_of_the_fill() -> None:
+    with stage(Script(partial=1, late=1), has_stops=False) as live:
+        entry = live.submit("3", exits=GUARDED)
+        live.wait(1)
+
+        assert stops_at_broker(live) == []
+        records = list(live.log.read())
+        fill = next(at for at, one in records if isinstance(one, OrderFilled))
+        hold = next(
+            at
+            for at, one in records
+            if isinstance(one, HoldOrder) and one.parent == entry.order_id
+        )
+        assert fill < hold
+        assert not any(fill <= last < hold for last in live.log.commits)
+
+
+@NATIVE
+def test_r31_a_stop_survives_a_crash_and_does_its_work(has_stops: bool) -> None:
+    for moment in (0.0, 0.0006, 0.5):
+        with stage(has_stops=has_stops) as live:
+            live.submit("3", exits=GUARDED)
+            live.wait(moment)
+            live.crash(keeps=0)
+            live.start()
+            live.wait(5)
+            bought = sum(one.quantity for one in live.server.books.executions.values())
+            assert held(live) == bought
+            covered = sum(order.remaining for order in stops_at_broker(live))
+            assert covered == (bought if has_stops else 0)
+
+            move(live, 97)
+            live.wait(2)
+
+            assert held(live) == 0
+            assert live.server.books.positions(ACCOUNT) == ()
+            assert live.engine.registry.open_orders(RUN) == []
+            assert live.differences() == []
+
+
+@NATIVE
+def test_r31_a_price_that_fell_while_nobody_was_connected_closes_the_position(
+    has_stops: bool,
+) -> None:
+    for seed in range(10):
+        with stage(has_stops=has_stops, seed=seed) as live:
+            live.submit("3", exits=GUARDED)
+            live.wait(1)
+            live.take_down(2)
+            live.wait(0.1)
+            move(live, 97)
+            live.wait(15)
+
+            assert held(live) == 0, seed
+            assert "exit_tripped" not in live.alerts()
+            assert live.differences() == []
+
+
+def test_r31_a_stop_that_the_broker_refuses_is_kept_in_the_core() -> None:
+    with stage(Script(reject_stops=1)) as live:
+        live.submit("3", exits=GUARDED)
+        live.wait(1)
+
+        assert stops_at_broker(live) == []
+        assert "exit_refused" in live.alerts()
+        move(live, 97)
+        live.wait(1)
+        assert held(live) == 0
+        assert live.differences() == []
+
+
+def test_r31_a_position_whose_stop_keeps_being_refused_is_closed_where_the_rules_say_so() -> None:
+    rules = ExitRules(ProtectionMode.NATIVE_ONLY, when_unprotected=Unprotected.CLOSE)
+    with stage(Script(reject_stops=1), exits=rules) as live:
+        entry = live.submit("3", exits=Exits(STOP))
+        live.wait(1)
+
+        assert entry.filled == 3
+        assert live.alerts().count("exit_tripped") == 1
+        refused = [one for one in live.server.books if one.status == "rejected"]
+        assert len(refused) == rules.refused_limit
+        assert held(live) == 0
+        assert live.differences() == []

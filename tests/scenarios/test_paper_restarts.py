@@ -1,4 +1,4 @@
-"""Paper trading over restarts: what the journal holds is what goes on, and nothing happens twice."""
+"""Paper trading over restarts: what the journal holds goes on, and nothing happens twice."""
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,6 @@ from tests.scripted_venue import (
     SECOND_NS,
     START_NS,
     cash_of,
-    entries,
     position_of,
     quote,
     strategy_of,
@@ -169,7 +168,7 @@ def test_a_partly_filled_order_goes_on_with_what_is_left(life: Life) -> None:
 
     assert position_of(second) == 8
     (order,) = [order for order in states(second) if order.filled]
-    assert (order.status, order.quantity, order.filled) == (FILLED, 8, 8)
+    assert (order.status, order.quantity, order.filled) == (FILLED, D(8), D(8))
 
 
 def _sized(second: float, bid: float, ask: float, size: float) -> Any:
@@ -275,9 +274,6 @@ def closed_now(runtime: Runtime) -> list[Order]:
 class Churning(Actor):
     """Takes and gives back one unit with each quote, so that orders close by the thousand."""
 
-    plan: Mapping[int, Act] = {}
-    keys: Sequence[str] = ()
-
     def on_quote(self, quote: Any) -> None:
         self.count += 1
         if self.count <= ORDERS:
@@ -288,11 +284,6 @@ class Churning(Actor):
             self.publish(
                 OrderFilled(self.again.order_id, "late", D(1), D(50), self.now_ns)
             )  # as a venue may, long after
-
-    def on_order(self, order: Any) -> None:
-        """Keep none of them."""
-
-    on_fill = on_position = on_order
 
 
 ORDERS = 300

@@ -20,6 +20,8 @@ def malformed(intent: OrderIntent, now_ns: int) -> str | None:
         return f"a key has 1 to {LONGEST_KEY} characters, this one has {len(intent.key)}"
     if (intent.quantity is None) is (intent.quote_quantity is None):
         return "exactly one of quantity and quote_quantity must be given"
+    if intent.post_only and intent.type is MARKET:
+        return "a market order cannot be post-only"
     if intent.send_by_ns is not None and now_ns > intent.send_by_ns:
         return f"too late: it was to be sent by {intent.send_by_ns} and it is {now_ns}"
     return None
