@@ -148,7 +148,14 @@ class BrokerCapabilities(msgspec.Struct, frozen=True):
 
 
 class Broker(Protocol):
-    """Order entry at one venue."""
+    """Order entry at one venue.
+
+    A broker that gathers commands into one request answers for each of them by itself. Where the
+    request fails as a whole (timeout, link, 5xx, an answer that cannot be read or has fewer items),
+    every item without an answer of its own is a `RequestInDoubt`: a venue may have taken any part
+    of it (R-33). The same goes for a single command; one of which certainly not a byte has left is
+    an `OrderEnded` (REJECTED) or `RequestRefused` with evidence "core".
+    """
 
     @property
     def capabilities(self) -> BrokerCapabilities: ...

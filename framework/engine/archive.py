@@ -134,7 +134,7 @@ def advance(order: OrderState, record: Record) -> None:
         order.is_released = True
     elif isinstance(record, ModifyOrder):
         order.pending = record
-        order.facts.request_modify(record.revision)
+        order.facts.request_modify(record.revision, record.quantity)
     elif isinstance(record, CancelOrder):
         order.facts.request_cancel()
     elif isinstance(record, OrderTrailed):

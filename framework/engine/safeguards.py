@@ -84,14 +84,22 @@ class Safeguards:
                 runaways.denied(run, now_ns)
 
         self._engine.gate.on_denied = denied
+        self._hear()
 
     def start(self) -> None:
         """Begin to count: after the log was read."""
         engine = self._engine
-        engine.desk.after_change.append(self.inputs.after_change)
+        if limits_fills(self._settings):
+            self._hear()
         for run in self._runs:
             if run.state is RunState.PAUSED:
                 engine.gate.pause(run.id, run.reason)
+
+    def _hear(self) -> None:
+        """Count what orders and facts tell, where a check or a breaker asks for it."""
+        hooks = self._engine.desk.after_change
+        if self.inputs.after_change not in hooks:
+            hooks.append(self.inputs.after_change)
 
     def start_day(self) -> None:
         """Count the day's profits from now on, or go on with a day that is not over."""
@@ -155,6 +163,13 @@ class Safeguards:
 
     def _tell_runaway(self, run: str, reason: str) -> None:
         self._alert("runaway", f"run {run!r} is paused: {reason}", key=run, level="critical")
+
+
+def limits_fills(settings: RiskSettings) -> bool:
+    """Tell whether fills one way in a row are limited anywhere in the section."""
+    named = (settings.accounts, settings.runs, settings.instruments)
+    owners = (settings, *(owner for part in named for owner in part.values()))
+    return any(owner.max_same_direction_fills is not None for owner in owners)
 
 
 def limits_daily_loss(settings: RiskSettings) -> bool:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from framework.engine.engine import Engine
 from framework.engine.order_care import Alert, OrderCare
+from framework.interfaces import Broker, BrokerCapabilities
 from framework.model.account import CashBooked
 from framework.model.commands import VenueCommand
 from framework.model.identity import OrderIds
@@ -36,6 +37,7 @@ class VenueTruth:
         self._engine = engine
         self._runs = runs
         self._care = care
+        self._accesses: dict[str, tuple[Broker, BrokerCapabilities, Access]] = {}
         desk, registry, clock = engine.desk, engine.registry, engine.clock
         self.doubts = Doubts(access=self._access, find=registry.find, alert=alert)
         self.intake = Intake(
@@ -72,7 +74,13 @@ class VenueTruth:
         engine.outputs.mark_sent = self._mark_sent
 
     def _access(self, account: str) -> Access:
-        return access_of(self._engine.brokers[account])
+        """Return what can be asked; looked at once, as that takes 0.1 ms (a protocol's check)."""
+        broker = self._engine.brokers[account]
+        capabilities = broker.capabilities
+        known = self._accesses.get(account)
+        if known is None or known[0] is not broker or known[1] is not capabilities:
+            known = self._accesses[account] = (broker, capabilities, access_of(broker))
+        return known[2]
 
     def _mark_sent(self, command: VenueCommand) -> None:
         self._engine.desk.mark_sent(command)

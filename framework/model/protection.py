@@ -123,7 +123,8 @@ class Protection(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tr
     time such as 15:20) and `square_off_minutes` before the close of any instrument held.
 
     After a square-off by the clock or a day's loss the pause ends by itself, on the next day or
-    session; after every other rule a person resumes the run. A position without a price for
+    session; after every other rule a person resumes the run. A handler that waits for one thing for
+    `stale_after_s` counts as silent, a quiet market does not. A position without a price for
     `price_wait_s` raises an alert, and no rule that needs the price is judged by a guess.
     """
 

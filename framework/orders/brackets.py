@@ -29,6 +29,7 @@ from framework.orders.legs import (
     is_given_up,
     is_held,
     is_live,
+    is_unsent,
 )
 from framework.orders.order_state import OrderState
 from framework.orders.placement import Placement
@@ -44,6 +45,7 @@ class Brackets:
 
     Attributes:
         by_entry: the brackets by their entry's order id, oldest first; to be read only.
+        is_waiting: exits are made and changed in the core alone; `settle` sends what is due later.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Brackets:
             desk=desk, sizing=self._sizing, capabilities=capabilities, rules=rules
         )
         self.by_entry: dict[str, Bracket] = {}
+        self.is_waiting = False
         self._lines: dict[Line, list[Bracket]] = {}
         self._held: dict[Line, Decimal] = {}  # as settled last
         self._sweep_at = SWEEP_FROM
@@ -123,6 +126,7 @@ class Brackets:
         """Make the exits of a position what they should be; changes nothing if they are."""
         if line not in self._held:
             return
+        self._sizing.is_waiting = self.is_waiting
         held = self._held[line] = self._quantity(line)
         brackets = self._lines.get(line)
         if brackets is None:
@@ -157,6 +161,23 @@ class Brackets:
                 del bracket.tripped[role]
                 bracket.forgiven[role] = len(bracket.legs[role])
             self.settle(line_of(bracket.entry))
+
+    def try_again(self, account: str) -> None:
+        """Send, and take back, what could not leave while its venue was out of reach (R-31).
+
+        A stop whose price was met meanwhile goes at once, wherever the price is now.
+        """
+        for line in [line for line in self._lines if line.account == account]:
+            brackets = list(self._lines[line])
+            met = [(one, role) for one in brackets for role in _forgive_unsent(one)]
+            for bracket in brackets:
+                for leg in bracket.open_legs():
+                    self._sizing.forget(leg)
+            self.settle(line)
+            for bracket, role in met:
+                newest = bracket.newest(role)
+                if newest is not None and role in PROTECTIVE:
+                    self.fire(newest)
 
     def keeps(self, order: OrderState) -> bool:
         """Tell whether an order has to stay in memory: its bracket is not over."""
@@ -221,7 +242,8 @@ class Brackets:
         is_reviving = bracket.is_given_up()
         for role in bracket.roles:
             self._settle_role(bracket, role, quantity, is_reviving=is_reviving)
-        self._placement.place(bracket)
+        if not self.is_waiting:
+            self._placement.place(bracket)
 
     def _settle_role(
         self, bracket: Bracket, role: HoldRole, quantity: Decimal, *, is_reviving: bool
@@ -245,6 +267,8 @@ class Brackets:
         """Make a leg, unless this role keeps failing."""
         newest = bracket.newest(role)
         failures = bracket.failure_count(role)
+        if self.is_waiting and failures:
+            return
         if failures >= self._rules(bracket.entry.run).refused_limit:
             if not bracket.tripped.get(role) and newest is not None:
                 bracket.tripped[role] = True
@@ -278,6 +302,20 @@ def _tripped_roles(bracket: Bracket, order: OrderState) -> list[HoldRole]:
         for role, is_tripped in bracket.tripped.items()
         if is_tripped and (order is bracket.entry or role is order.role)
     ]
+
+
+def _forgive_unsent(bracket: Bracket) -> list[HoldRole]:
+    """Let legs that never left count as no failures; return the roles whose price was met."""
+    met = []
+    for role in bracket.roles:
+        legs = bracket.legs[role]
+        unsent = [leg for leg in legs[bracket.forgiven.get(role, 0) :] if is_unsent(leg)]
+        if unsent:
+            bracket.tripped.pop(role, None)
+            bracket.forgiven[role] = sum(leg.facts.is_closed for leg in legs)
+        if any(leg.facts.is_triggered for leg in unsent):
+            met.append(role)
+    return met
 
 
 def _give_up(bracket: Bracket) -> None:

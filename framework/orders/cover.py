@@ -44,7 +44,8 @@ class Bracket:
         priced: per leg the entry's average fill price that its own price was counted from.
         repriced: the same for a change the venue has been asked for and has not answered.
         tripped: the roles that are not sent any more because they kept being refused.
-        forgiven: per role how many legs an operator's reset took out of that count.
+        forgiven: per role how many legs were taken out of that count: an operator reset it, or
+            they had never left.
     """
 
     def __init__(self, entry: OrderState) -> None:

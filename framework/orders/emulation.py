@@ -3,7 +3,8 @@
 Everything happens inside the step that brings the cause: `after_change` hears of every order that
 changed, `on_market` of every price of an instrument somebody waits for. Reactions are queued, so
 that one is finished before the next begins. All state is in the orders: `rebuild` reads it off them
-after a restart, `resume` goes on.
+after a restart, `resume` goes on. Between the two exits are held for what has filled, and nothing
+is sent: what there is to protect is not known before the accounts are reconciled (R-35).
 """
 
 from collections import deque
@@ -94,6 +95,8 @@ class Emulation:
         self._watched: dict[str, bool] = {}
         self._changes: deque[tuple[OrderState, OrderFact | None]] = deque()
         self._is_busy = False
+        self._is_waiting = False  # for `resume`
+        self._postponed: list[tuple[OrderState, OrderFact | None]] = []
         self._unjudged: dict[str, dict[str, OrderState]] = {}
         self._late: dict[str, Watch] = {}
 
@@ -146,6 +149,7 @@ class Emulation:
             parts.rebuild()
         self._late.clear()
         self._unjudged.clear()
+        self._is_waiting = self.brackets.is_waiting = True
 
     def resume(self, now_ns: int) -> int | None:
         """Go on after a restart: once reconciled, before strategies start; answers like `due`.
@@ -153,9 +157,12 @@ class Emulation:
         What ended expires, exits of closed positions go, sizes are put right; held orders are
         judged by the first fresh price, and what is met by then is late.
         """
+        self._is_waiting = self.brackets.is_waiting = False
+        self._changes.extend(self._postponed)
+        self._postponed.clear()
         self.due(now_ns)
-        for line in self.brackets.lines:
-            self._at_once(partial(self.brackets.settle, line))
+        for account in dict.fromkeys(line.account for line in self.brackets.lines):
+            self.try_again(account)
         self._at_once(self.groups.settle_all)
         for order in list(self._desk.registry):
             if is_held(order):
@@ -163,6 +170,10 @@ class Emulation:
                 if self._rules(order.run).late_trigger is LateTrigger.ALERT:
                     self._unjudged.setdefault(order.intent.instrument, {})[order.order_id] = order
         return self.entries.next_due_ns()
+
+    def try_again(self, account: str) -> None:
+        """Go on with what could not leave: an account's venue can be reached and is reconciled."""
+        self._at_once(partial(self.brackets.try_again, account))
 
     def reset(self, order_id: str) -> str | None:
         """Send an exit again that was refused too often; return why there is nothing to reset."""
@@ -224,10 +235,13 @@ class Emulation:
 
     def _react(self, order: OrderState, fact: OrderFact | None) -> None:
         intent = order.intent
-        if intent.oco_group:
-            self.groups.hear(order)
-        if order.role is not None or self.entries.expects(order.run, intent.key):
-            self.entries.hear(order)
+        if self._is_waiting:
+            self._postponed.append((order, fact))
+        else:
+            if intent.oco_group:
+                self.groups.hear(order)
+            if order.role is not None or self.entries.expects(order.run, intent.key):
+                self.entries.hear(order)
         if self.brackets.by_entry or intent.exits is not None:
             self.brackets.hear(order, fact)
             bracket = self.brackets.bracket_of(order)

@@ -20,6 +20,8 @@ from framework.model.reports import (
     OrderFilled,
     OrderReplaced,
     OrderTriggered,
+    RequestKind,
+    RequestRefused,
 )
 from framework.model.venue_state import ExecutionReport, OrderReport
 from framework.orders.executions import Execution
@@ -135,10 +137,18 @@ def _from_order(report: OrderReport, order: OrderState) -> list[OrderFact]:
         if report.status is OrderStatus.TRIGGERED and not facts.is_triggered:
             found.append(OrderTriggered(order.order_id, report.time_ns))
     if kind is None:
-        found += _replacement(report, order)
+        found += _replacement(report, order) or _refusal(report, order)
     elif facts.end is None or facts.end.kind is not kind or facts.end.evidence != "venue":
         found.append(OrderEnded(order.order_id, kind, report.time_ns, report.reason))
     return found
+
+
+def _refusal(report: OrderReport, order: OrderState) -> list[OrderFact]:
+    """Return that a replacement came too late: what is filled takes none any more."""
+    if report.status is not OrderStatus.FILLED or order.facts.modify_state is NONE:
+        return []
+    reason = "the order was filled before"
+    return [RequestRefused(order.order_id, RequestKind.MODIFY, reason, report.time_ns)]
 
 
 def _replacement(report: OrderReport, order: OrderState) -> list[OrderFact]:

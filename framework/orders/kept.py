@@ -2,8 +2,8 @@
 
 While a process runs, `Emulation.keeps` knows them. When the log is read back, before there is
 anybody to ask, the same follows from the states of the orders: the entry and the exits of a bracket
-that has an open exit, or has something left to protect though no exit of it is sent any more, and
-the members of an OCO group that has an open one.
+that has an open entry or exit, or has something left to protect though no exit of it is sent any
+more, and the members of an OCO group that has an open one.
 """
 
 from typing import TypeVar
@@ -54,6 +54,8 @@ class KeptOrders:
         exits = self._exits.get(entry.order_id)
         if exits is None:
             return False
+        if not entry.facts.is_closed:
+            return True  # what its exits have filled counts against what it may still fill
         if any(not leg.facts.is_closed for leg in exits.values()):
             return True
         if entry.intent.exits is None or not self._is_held(entry):

@@ -56,6 +56,12 @@ def is_failed(leg: OrderState) -> bool:
     return leg.facts.is_closed and not leg.facts.filled and not is_given_up(leg)
 
 
+def is_unsent(leg: OrderState) -> bool:
+    """Tell whether it failed here, before a byte of it had left: no venue has refused it."""
+    end = leg.facts.end
+    return is_failed(leg) and end is not None and end.evidence == IN_CORE
+
+
 def intended(leg: OrderState) -> Decimal:
     """Return what it is to fill from now on: as asked for, answered or not."""
     facts, pending = leg.facts, leg.pending

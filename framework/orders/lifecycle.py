@@ -6,7 +6,7 @@ Contradictions are booked like everything else and described in `anomalies`.
 
 Status, the first line that holds:
 
-    filled >= quantity                              FILLED
+    filled >= quantity, nothing more asked for      FILLED
     an end that holds                               CANCELLED, EXPIRED, REJECTED
     filled > 0                                      PARTIALLY_FILLED
     kept by the core and not released               HELD
@@ -15,7 +15,8 @@ Status, the first line that holds:
     (since busted)                                  ACCEPTED
     otherwise                                       INITIALISED, DENIED, HELD, SUBMITTED: its origin
 
-An end holds unless it is a rejection that we only inferred (evidence other than "venue") of an
+More is asked for while a replacement by a larger quantity has no answer: the venue may have taken
+it, and then the order goes on. An end holds unless it is a rejection that we only inferred (evidence other than "venue") of an
 order that the venue accepted, triggered, replaced or filled.
 """
 
@@ -108,6 +109,7 @@ class OrderFacts(msgspec.Struct, eq=False, gc=False):
     is_cancel_refused: bool = False
     modify_request: RequestState = NONE
     modify_revision: int = 0
+    modify_quantity: Decimal | None = None
     is_modify_doubted: bool = False
     is_modify_refused: bool = False
     anomalies: list[str] | None = None
@@ -151,10 +153,11 @@ class OrderFacts(msgspec.Struct, eq=False, gc=False):
         self.is_cancel_doubted = self.is_cancel_refused = False
         self.refresh_requests()
 
-    def request_modify(self, revision: int) -> None:
-        """Record that replacement number `revision` was decided."""
+    def request_modify(self, revision: int, quantity: Decimal | None) -> None:
+        """Record that replacement number `revision`, of this quantity if any, was decided."""
         self.modify_request = WAITING
         self.modify_revision = revision
+        self.modify_quantity = quantity
         self.is_modify_doubted = self.is_modify_refused = False
         self.refresh_requests()
 
@@ -249,7 +252,7 @@ def status_of(facts: OrderFacts) -> OrderStatus:
     """Return the status that the facts add up to: the table in this module's docstring."""
     filled = facts.filled
     has_fills = filled is not ZERO and filled > ZERO
-    if has_fills and filled >= facts.quantity:
+    if has_fills and filled >= facts.quantity and not _may_grow(facts):
         return FILLED
     end = facts.end
     if end is not None and (
@@ -270,6 +273,16 @@ def status_of(facts: OrderFacts) -> OrderStatus:
     if facts.is_accepted or facts.is_at_venue or facts.executions:
         return ACCEPTED
     return facts.origin
+
+
+def _may_grow(facts: OrderFacts) -> bool:
+    """Tell whether the venue may have taken a larger quantity than is filled."""
+    wanted = facts.modify_quantity
+    if wanted is None or wanted <= facts.filled or facts.is_modify_refused:
+        return False
+    replaced = facts.replaced
+    is_answered = replaced is not None and replaced.revision >= facts.modify_revision
+    return not is_answered and facts.end is None
 
 
 def _is_end(status: OrderStatus) -> bool:

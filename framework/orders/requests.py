@@ -124,7 +124,7 @@ class Requests:
             price,
             stop_price,
         )
-        facts.request_modify(revision)
+        facts.request_modify(revision, quantity)
         self._registry.track(order)
         self._request(order, order.pending)
         self._application.tell_change(order)

@@ -31,7 +31,11 @@ NONE = RequestState.NONE
 
 
 class Sizing:
-    """Makes, changes and takes back legs; how often a cancel was asked for is its only memory."""
+    """Makes, changes and takes back legs; how often a cancel was asked for is its only memory.
+
+    Attributes:
+        is_waiting: held legs alone are changed; what is at the venue stays as it is.
+    """
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class Sizing:
         self._capabilities = capabilities
         self._rules = rules
         self._alert = alert
+        self.is_waiting = False
         self._cancel_count: dict[str, int] = {}
 
     def make(self, bracket: Bracket, role: HoldRole, quantity: Decimal) -> None:
@@ -84,6 +89,8 @@ class Sizing:
         if is_held(leg):
             self._desk.change_held(leg, quantity=total, **prices)
             self._note_average(bracket, leg, bracket.priced)
+        elif self.is_waiting:
+            return
         elif self._modify(leg, None if total == facts.quantity else total, prices):
             self._note_average(bracket, leg, bracket.repriced)
         else:
@@ -102,6 +109,8 @@ class Sizing:
             return
         if is_held(leg):
             self._desk.end_held(leg, EndKind.CANCELLED, reason)
+            return
+        if self.is_waiting:
             return
         if facts.cancel_request is not NONE and not facts.is_cancel_refused:
             return

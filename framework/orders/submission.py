@@ -210,7 +210,7 @@ class OrderDesk:
             instrument,
             price,
             position=holding.quantity
-            if len(line.holdings) == 1
+            if intent.reduce_only or len(line.holdings) == 1
             else self.ledger.net_quantity(run, instrument.id),
             open_quantity=working.open_buy if side is BUY else working.open_sell,
             now_ns=now_ns,

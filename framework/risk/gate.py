@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
-from framework.model.decimals import ONE, ZERO, add, multiply, subtract
+from framework.model.decimals import ONE, ZERO, add, multiply, negate, subtract
 from framework.model.instrument import Instrument
 from framework.model.orders import OrderIntent, Side
 from framework.risk.fused import fuse
@@ -127,7 +127,7 @@ class Gate:
         for reserve in self._reserving:
             reserve(proposal, view)
 
-    def approve_plain(
+    def approve_plain(  # noqa: C901 - one flat function, as every order passes here
         self,
         intent: OrderIntent,
         instrument: Instrument,
@@ -141,7 +141,8 @@ class Gate:
 
         The fused twin of the standard checks for market and limit orders while nothing is wrong.
         None is no answer: ask `check`, which alone refuses and knows the reason. `open_quantity`
-        is what is open on the order's side. Measured: a third of the time of the checks with their
+        is what is open on the order's side; the `position` of a reduce-only order is that of its
+        bucket. Measured: a third of the time of the checks with their
         proposal and view. Tested equal.
         """
         limits, quantity, switch = self._fused, intent.quantity, self.kill_switch
@@ -159,6 +160,12 @@ class Gate:
         notional = multiply(price, quantity)
         if instrument.multiplier is not ONE:
             notional = multiply(notional, instrument.multiplier)
+        if intent.reduce_only:
+            if not _fits(intent, quantity, position):
+                return None
+            if limits.rate is not None:
+                limits.rate.count(now_ns)
+            return notional
         if limits.order is not None and notional > limits.order:
             return None
         if limits.position is not None:
@@ -181,6 +188,13 @@ class Gate:
         if (state is ACTIVE and paused is None) or proposal.only_shrinks(view):
             return None
         return f"reducing only: {self.reason}" if state is REDUCING else f"paused: {paused}"
+
+
+def _fits(intent: OrderIntent, quantity: Decimal, position: Decimal) -> bool:
+    """Tell whether an order trades against the position and for no more than all of it."""
+    if intent.side is BUY:
+        return position < ZERO and quantity <= negate(position)
+    return position > ZERO and quantity <= position
 
 
 def name_of(check: Check) -> str:

@@ -19,6 +19,7 @@ from framework.runtime.system import Run, Seams, System
 from framework.settings.structs import Settings
 from framework.store.input_log import InputLog
 from framework.store.memory import MemoryLog
+from framework.store.order_log import StoredLog
 
 log = structlog.get_logger("journal")
 
@@ -58,6 +59,7 @@ class Keeping:
             self.clock = clock
             self._inputs = inputs
             self._recorder = Recorder(inputs, clock)
+        self._has_redelivered = False
         self._system: System
         self._session: Session
         self._states: StateKeeper
@@ -75,7 +77,7 @@ class Keeping:
         self._system = system
         start_ns, position = self.clock.now_ns, self.log.position
         self._session = Session(system, self._settings, self.log)
-        self._states = StateKeeper(engine, system.runs)
+        self._states = StateKeeper(engine, system.runs, is_kept=self._is_durable)
         clock = self.clock
         if self._recorder is not None:
             self._recorder.keep_outside(system.alerts, "raise_")
@@ -100,6 +102,8 @@ class Keeping:
             )
             venues = [venue.simulated for venue in system.venues if venue.simulated is not None]
             self._recorder.attach(engine, system.runs, start, venues=venues)
+        if self._inputs is not None and isinstance(self.log, StoredLog):
+            self.log.before_write = self._inputs.flush  # inputs precede the orders they led to
         if self._is_durable:
             self._closed = ClosedOrders(engine.registry, lambda: self.log.position)
             self._closed.is_needed = system.care.emulation.keeps
@@ -124,7 +128,8 @@ class Keeping:
         while True:
             await anyio.sleep(TICK_S)
             if self._is_durable:
-                self._states.check()
+                if self._has_redelivered:  # until then no cursor may move on
+                    self._states.check()
                 self._snapshots.check()
             inputs = self._inputs
             if inputs is not None and not inputs.failure:
@@ -135,6 +140,7 @@ class Keeping:
 
     def redeliver(self, run: Run) -> None:
         """Tell a strategy again what it may have missed."""
+        self._has_redelivered = True
         if self._is_durable:
             count = self._states.redeliver(run)
             if count:

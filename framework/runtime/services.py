@@ -83,6 +83,7 @@ class Services:
         self._is_kill_file_there = False  # as of the request that is stepped
         self._mailbox: Mailbox | None = None
         self._kill_watch: KillFileWatch | None = None
+        self._is_trading = False
         self._links: dict[tuple[str, str], bool] = {}
 
     def tell(self, alert: AlertRaised) -> None:
@@ -162,6 +163,8 @@ class Services:
 
     def _on_reconciled(self, event: AccountReconciled) -> None:
         self._system.safeguards.conditions.confirm_account(event.account)
+        if self._is_trading:
+            self._system.care.emulation.try_again(event.account)
 
     def _on_connection(self, event: ConnectionChanged) -> None:
         """After a link came back, nothing is known of its accounts until they are asked."""
@@ -188,6 +191,7 @@ class Services:
             self._system.truth.doubts.wake(account)
 
     def _on_trading_started(self, _event: TradingStarted) -> None:
+        self._is_trading = True
         self._system.care.resume()
         self._system.safeguards.start_day()
         if not self._is_recorded:

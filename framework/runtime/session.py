@@ -51,7 +51,8 @@ class Session:
             )
             log.info("journal_read", position=self.restored.position)
         self._check(opened)
-        engine.record_listeners.append(system.parts.note)
+        if reads:  # else nobody reads back what holds, and no snapshot is made of it
+            engine.record_listeners.append(system.parts.note)
         engine.record(opened)
         system.care.shows_life = SignsOfLife(system.runs).are_shown
         self._take_over()

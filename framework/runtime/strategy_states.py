@@ -30,13 +30,15 @@ SAVE_EVERY_NS = 60_000_000_000
 class StateKeeper:
     """Saves the states of strategies; `check` is to be called a few times a second."""
 
-    def __init__(self, engine: Engine, runs: Iterable[Run]) -> None:
+    def __init__(self, engine: Engine, runs: Iterable[Run], *, is_kept: bool = True) -> None:
+        """`is_kept`: there is a log that a later start reads, so that news have to be noted."""
         self._engine = engine
         self._runs = {run.settings.id: run for run in runs}
         self._saved: dict[str, tuple[int, bytes]] = {}  # by run: when, what
         self._touched: dict[str, bool] = {}  # runs with news since; True: a fill, to be saved soon
         self._cursors: dict[str, int] = dict.fromkeys(self._runs, 0)
-        engine.desk.after_change.append(self._touch)
+        if is_kept:
+            engine.desk.after_change.append(self._touch)
 
     def start(self, states: dict[str, StrategyState]) -> None:
         """Take what the log has; strategies load it right before their `on_start`."""

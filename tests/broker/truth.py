@@ -4,7 +4,7 @@ Independent of the framework: nothing is imported from it, arithmetic traps ever
 cash and positions are kept as running sums that `audit` works out again from the executions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 
 import msgspec
@@ -120,6 +120,7 @@ class Books:
     Attributes:
         orders: every order ever accepted or rejected, oldest first, by venue order id.
         received: every command that arrived, lost ones included.
+        on_change: called with each order after it came, ended, changed or traded.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Books:
         self.orders: dict[str, TrueOrder] = {}
         self.executions: dict[str, TrueExecution] = {}
         self.received: list[Received] = []
+        self.on_change: Callable[[TrueOrder], None] = _ignore
         self.prices: dict[str, tuple[Decimal, Decimal]] = {}
         self._opening = dict(cash)
         self._fee_rate = fee_rate
@@ -168,6 +170,7 @@ class Books:
             order.status, order.reason = REJECTED, reason
         else:
             self._working[order.venue_order_id] = order
+        self.on_change(order)
         return order
 
     def find(self, account: str, client_id: str) -> TrueOrder | None:
@@ -187,6 +190,7 @@ class Books:
         """Cancel what is left of a working order."""
         order.status, order.reason, order.changed_ns = CANCELLED, reason, now_ns
         del self._working[order.venue_order_id]
+        self.on_change(order)
 
     def change(
         self,
@@ -205,6 +209,7 @@ class Books:
         order.price = order.price if price is None else price
         order.stop_price = order.stop_price if stop_price is None else stop_price
         order.revision, order.changed_ns = revision, now_ns
+        self.on_change(order)
 
     # -- what happens ----------------------------------------------------------------------------
 
@@ -251,6 +256,7 @@ class Books:
             order.status = FILLED
             del self._working[order.venue_order_id]
         self._book(order, quantity, price, fee)
+        self.on_change(order)
         return execution
 
     def correct(
@@ -371,3 +377,7 @@ class Books:
     def __iter__(self) -> Iterator[TrueOrder]:
         """Yield every order, oldest first."""
         return iter(self.orders.values())
+
+
+def _ignore(order: TrueOrder) -> None:
+    """Be told of nothing."""

@@ -14,7 +14,8 @@ from framework.engine.engine import Engine
 from framework.model.commands import SubmitOrder
 from framework.model.identity import EXTERNAL_RUN, symbol_of
 from framework.model.orders import RequestState
-from framework.model.records import Record, order_of
+from framework.model.records import HoldRole, Record, order_of
+from tests.broker.truth import TrueOrder
 
 ZERO = Decimal(0)
 CLOSED = ("filled", "cancelled", "expired", "rejected", "denied")
@@ -136,6 +137,39 @@ def agreement(truth: Mapping[str, Any], state: State, account: str = "main") -> 
         if (row["status"] == "working") is is_closed:
             wrong.append(f"{order_id}: {row['status']} there, {status} here")
     return wrong + [f"{one} is still in doubt" for one in state.in_doubt]
+
+
+def exits_too_large(entry: TrueOrder | None, exits: Sequence[TrueOrder]) -> list[str]:
+    """Return that an entry's exits may trade more at the broker than it did (R-32), or nothing."""
+    most = sum((one.quantity if one.is_working else one.filled for one in exits), ZERO)
+    filled = ZERO if entry is None else entry.filled
+    if most <= filled:
+        return []
+    return [f"exits of {exits[0].client_id}'s entry may trade {most}, which has {filled}"]
+
+
+def links(engine: Engine, account: str) -> list[str]:
+    """Return where stops do not cover what entries with exits hold, once all is at rest (R-31)."""
+    covered: dict[str, Decimal] = {}
+    wrong = []
+    for order in engine.registry:
+        if order.is_closed or order.role is not HoldRole.STOP_LOSS:
+            continue
+        symbol = symbol_of(order.intent.instrument)
+        signed = order.facts.remaining if not order.is_buy else -order.facts.remaining
+        covered[symbol] = covered.get(symbol, ZERO) + signed
+        if engine.registry.find(order.parent) is None:
+            wrong.append(f"exit {order.intent.key} has lost its entry")
+    held = {
+        symbol_of(holding.instrument.id): holding.quantity
+        for holding in engine.ledger.holdings(account=account)
+        if holding.run != EXTERNAL_RUN
+    }
+    return wrong + [
+        f"{symbol}: {held.get(symbol, ZERO)} held, {covered.get(symbol, ZERO)} covered by stops"
+        for symbol in sorted({*held, *covered})
+        if held.get(symbol, ZERO) != covered.get(symbol, ZERO)
+    ]
 
 
 def _differences(what: str, there: Mapping[str, Decimal], here: Mapping[str, Decimal]) -> list[str]:

@@ -1,7 +1,8 @@
 """An order log with a crash in it: what is durable, what is not yet, and what a crash leaves.
 
 Entries are kept as bytes, as a file would keep them, and each start reads them afresh. Appended
-entries become durable together, one virtual commit later, as with a group commit.
+entries become durable together, one virtual commit later, as with a group commit. Those of one turn
+of the loop are one transaction: a crash leaves all of them or none, so that no step is torn.
 """
 
 import asyncio
@@ -47,6 +48,8 @@ class CrashableLog:
         self._timer: asyncio.TimerHandle | None = None
         self._snapshot: tuple[int, bytes] | None = None
         self._durable_snapshot: tuple[int, bytes] | None = None
+        self._turns: list[int] = []  # the last position of each turn of the loop
+        self._is_turn_open = False
         self._positions: dict[str, list[int]] = {}  # by order
         for position, entry in self.read():
             self._positions.setdefault(order_of(entry), []).append(position)
@@ -68,8 +71,11 @@ class CrashableLog:
         self._point("before append")
         self._entries.append(_encode(entry))
         self._positions.setdefault(order_of(entry), []).append(self.position)
+        loop = asyncio.get_running_loop()
+        if not self._is_turn_open:
+            self._is_turn_open = True
+            loop.call_soon(self._end_turn)
         if self._timer is None and not self.failure:
-            loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self.commit_s, self._commit)
         self._point("after append")
         return self.position
@@ -129,13 +135,21 @@ class CrashableLog:
     def survivor(self, kept: int, point: Callable[[str], None]) -> "CrashableLog":
         """Return the log that the next start finds.
 
-        `kept` of the entries that were not durable are there all the same: a disk may have
-        written any part of what it was given, and a reader takes the longest whole prefix (R-04).
+        Up to `kept` of the entries that were not durable are there all the same: a disk may have
+        written any part of what it was given, and a reader takes the longest prefix of whole
+        transactions (R-04).
         """
-        left = self._entries[: self._durable_position + min(kept, self.volatile_count)]
+        most = self._durable_position + kept
+        whole = [position for position in self._turns if position <= most]
+        left = self._entries[: max([self._durable_position, *whole[-1:]])]
         log = CrashableLog(durable=left, epoch=self.epoch + 1, commit_s=self.commit_s, point=point)
         log._durable_snapshot = self._durable_snapshot
         return log
+
+    def _end_turn(self) -> None:
+        self._is_turn_open = False
+        if not self.is_dead:
+            self._turns.append(self.position)
 
     def _commit(self) -> None:
         if self._timer is not None:

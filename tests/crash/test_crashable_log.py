@@ -42,6 +42,7 @@ def test_r04_a_crash_leaves_any_part_of_what_was_not_durable(kept: int) -> None:
         await log.flush()
         for number in (2, 3):
             log.append(entry(number))
+            await asyncio.sleep(0)  # one turn of the loop is one transaction
         log.die()
         log.append(entry(4))
         await log.flush()
@@ -51,6 +52,36 @@ def test_r04_a_crash_leaves_any_part_of_what_was_not_durable(kept: int) -> None:
         return [position for position, _ in survivor.read()]
 
     assert run_simulated(main) == list(range(1, 2 + min(kept, 2)))
+
+
+def test_r04_a_crash_leaves_no_part_of_a_turn_of_the_loop() -> None:
+    async def main() -> list[int]:
+        log = CrashableLog()
+        for turn in ((1, 2, 3), (4, 5)):
+            for number in turn:
+                log.append(entry(number))
+            await asyncio.sleep(0)
+        log.append(entry(6))
+        log.die()
+        return [len(list(log.survivor(kept, Points()).read())) for kept in range(7)]
+
+    assert run_simulated(main) == [0, 0, 0, 3, 3, 5, 5]
+
+
+def test_a_disk_that_fails_keeps_what_was_durable_and_says_so() -> None:
+    async def main() -> list[object]:
+        log, told = CrashableLog(), []
+        log.append(entry(1))
+        await log.flush()
+        log.on_durable = lambda: told.append(log.failure)
+        log.append(entry(2))
+        log.fail("disk full")
+        log.append(entry(3))
+        await asyncio.sleep(1)
+        await log.flush()
+        return [*told, log.durable_position, len(list(log.survivor(0, Points()).read()))]
+
+    assert run_simulated(main) == ["disk full", 1, 1]
 
 
 def test_a_snapshot_survives_once_it_was_committed() -> None:

@@ -61,7 +61,7 @@ class RandomTrader(Strategy):
         """Do one thing at random."""
         if self.is_quiet:
             return
-        working = self.orders(quote.instrument)
+        working = [order for order in self.orders(quote.instrument) if not order.parent]
         draw = self.chance.random()
         if working and draw < 0.2:
             self.cancel(self.chance.choice(working).order_id)
@@ -72,7 +72,8 @@ class RandomTrader(Strategy):
 
     def on_order(self, order: Order) -> None:
         """Tell what the venue has said about an order."""
-        if order.status in ACKNOWLEDGED:
+        is_at_venue = not order.parent or bool(order.venue_order_ids)
+        if order.status in ACKNOWLEDGED and is_at_venue:
             self.hear({"order": order.order_id, "status": order.status.value})
 
     def on_fill(self, fill: Any) -> None:
@@ -102,8 +103,33 @@ class RandomTrader(Strategy):
         return Decimal(str(quote.bid)) + TICK * self.chance.randint(-3, 3)
 
 
+class BracketTrader(RandomTrader):
+    """Trades by entries with a stop and a target alone, always the same way in one symbol.
+
+    So what an entry has filled and its exits have not is all that there is of a position.
+    """
+
+    def _send_one(self, quote: Quote) -> None:
+        side = self.buy if quote.instrument.endswith(SYMBOLS[0]) else self.sell
+        price = None if self.chance.random() < 0.5 else self._near(quote)
+        exits = {"stop_loss": self._distance(), "take_profit": self._distance()}
+        quantity = LOT * self.chance.randint(1, 40)
+        order = side(quote.instrument, quantity, price=price, **exits)
+        if order.status is OrderStatus.DENIED:
+            self.patient_until_ns = self.now_ns + PATIENCE_NS
+
+    def _distance(self) -> str:
+        return f"{self.chance.choice(('0.5', '1', '2'))}%"
+
+
 def trader_settings(
-    *, seed: int, host: str = "broker", port: int = 7000, journal: str | None = None, **link: Any
+    *,
+    seed: int,
+    host: str = "broker",
+    port: int = 7000,
+    journal: str | None = None,
+    trader: type[RandomTrader] = RandomTrader,
+    **link: Any,
 ) -> Settings:
     """Return the configuration: one venue behind the wire adapter, one account, one run."""
     instruments = [InstrumentSettings(symbol=name, tick=TICK, lot=LOT) for name in SYMBOLS]
@@ -116,7 +142,7 @@ def trader_settings(
         strategies=[
             StrategySettings(
                 id=RUN,
-                class_="tests.crash.trading:RandomTrader",
+                class_=f"{__name__}:{trader.__name__}",
                 account=ACCOUNT,
                 on_stop=StopPolicy.LEAVE,
             )

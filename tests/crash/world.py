@@ -21,10 +21,11 @@ from tests.broker import adapter
 from tests.broker.adapter import WireBroker
 from tests.broker.rig import START_NS, started_server
 from tests.broker.script import CALM, Script
-from tests.crash.check import State, agreement, journalled, safety, state_of
+from tests.broker.truth import TrueOrder
+from tests.crash.check import State, agreement, exits_too_large, journalled, links, safety, state_of
 from tests.crash.crashable_log import CrashableLog
 from tests.crash.points import Crash, MortalBroker, MortalContext, Points
-from tests.crash.trading import ACCOUNT, CASH, RandomTrader, trader_settings
+from tests.crash.trading import ACCOUNT, CASH, BracketTrader, RandomTrader, trader_settings
 
 TICK_MS = 40
 TRADING_S = 0.3
@@ -61,8 +62,9 @@ class Life:
 
     async def live(self, seconds: float) -> None:
         """Start and trade; nothing is stopped at the end, so that nothing says goodbye."""
+        world = self._world
         runtime = self.runtime = Runtime(
-            trader_settings(seed=self._world.seed),
+            trader_settings(seed=world.seed, trader=world.trader, **world.link),
             order_log=self.log,
             journal_id=self.log.journal_id,
         )
@@ -94,10 +96,18 @@ class Life:
 
 
 class World:
-    """A broker with a script, and the lives of its trader."""
+    """A broker with a script, and the lives of its trader; `link` goes to the adapter."""
 
-    def __init__(self, seed: int, script: Script) -> None:
+    def __init__(
+        self,
+        seed: int,
+        script: Script,
+        trader: type[RandomTrader] = RandomTrader,
+        **link: Any,
+    ) -> None:
         self.seed = seed
+        self.trader = trader
+        self.link = link
         self.chance = seeded_random(seed, "deaths")
         self.acknowledged: list[dict[str, Any]] = []
         self.lives: list[Life] = []
@@ -105,6 +115,9 @@ class World:
         self._server = self._loop.run_until_complete(
             started_server(script, seed=seed, tick_ms=TICK_MS)
         )
+        self._exits: dict[str, list[TrueOrder]] = {}  # at the broker, by the entry's client id
+        self._too_large: list[str] = []
+        self._server.books.on_change = self._on_change
 
     def play(self, deaths: Sequence[int]) -> Outcome:
         """Live one life per entry of `deaths` to its n-th moment (0: to its end), then heal.
@@ -138,6 +151,19 @@ class World:
         bury(self._loop)
         return life
 
+    def _on_change(self, order: TrueOrder) -> None:
+        """Look whether an entry's exits can trade more than it has, at any moment (R-32)."""
+        runtime = self.lives[-1].runtime
+        assert runtime is not None
+        known = runtime.engine.registry.find(order.client_id)
+        if known is None or not known.parent:
+            return
+        exits = self._exits.setdefault(known.parent, [])
+        if order not in exits:
+            exits.append(order)
+        entry = self._server.books.find(ACCOUNT, known.parent)
+        self._too_large += exits_too_large(entry, exits)
+
     def _hear(self, line: dict[str, Any]) -> None:
         if not self.lives[-1].points.is_dead:
             self.acknowledged.append(line)
@@ -149,16 +175,18 @@ class World:
         state = state_of(life.runtime.engine, ACCOUNT, opening=CASH)
         known = journalled(record for _, record in life.log.read())
         wrong = safety(truth, known, self.acknowledged)
-        wrong += agreement(truth, state)
+        wrong += agreement(truth, state) + self._too_large
+        if self.trader is BracketTrader:
+            wrong += links(life.runtime.engine, ACCOUNT)
         if life.runtime.failure is not None:
             wrong.append(f"the runtime failed: {life.runtime.failure!r}")
         moments = [each.points.names for each in self.lives]
         return Outcome(moments, wrong, state, len(truth["orders"]))
 
 
-def play(seed: int, script: Script, deaths: Sequence[int]) -> Outcome:
-    """Play one world to its end."""
-    world = World(seed, script)
+def play(seed: int, script: Script, deaths: Sequence[int], **more: Any) -> Outcome:
+    """Play one world to its end; `more` as in `World`."""
+    world = World(seed, script, **more)
     try:
         return world.play(deaths)
     finally:

@@ -7,12 +7,14 @@ the broker is calm both must agree to the last digit. `make soak` plays more see
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from tests.broker.script import CALM, STORM, Script
+from tests.crash.trading import BracketTrader
 from tests.crash.world import Outcome, play
 
 SEEDS = int(os.environ.get("HEADRACE_CRASH_SEEDS", "8"))
@@ -40,9 +42,9 @@ def script_of(seed: int) -> Script:
     return SCRIPTS[NAMES[seed % len(NAMES)]]
 
 
-def broken(seed: int, deaths: Sequence[int]) -> list[str]:
+def broken(seed: int, deaths: Sequence[int], **more: Any) -> list[str]:
     """Return what one world says was wrong, each line with what it takes to play it again."""
-    outcome: Outcome = play(seed, script_of(seed), deaths)
+    outcome: Outcome = play(seed, script_of(seed), deaths, **more)
     where = f"seed {seed} ({NAMES[seed % len(NAMES)]}), deaths {[*deaths]} {outcome.deaths}"
     return [f"{where}: {line}" for line in outcome.wrong]
 
@@ -75,3 +77,27 @@ def test_r90_one_seed_is_one_crash() -> None:
     one, again = (play(5, STORM, [60, 30]) for _ in range(2))
 
     assert one == again
+
+
+# Each found something once: exits that counted what was filled twice after a restart, a stop made
+# larger and filled before the answer, a stop that had been due and could not leave.
+BRACKET_SEEDS = [6, 9, 11, *range(SEEDS, SEEDS + SEEDS // 8)]
+
+
+@pytest.mark.parametrize("has_stops", [True, False], ids=["native", "core"])
+@pytest.mark.parametrize("seed", BRACKET_SEEDS)
+def test_r01_r31_r32_exits_never_trade_more_than_their_entry_over_any_crash(
+    seed: int, has_stops: bool
+) -> None:
+    """Judged at the broker at every moment; at rest, stops cover what is held to the last digit."""
+    terms = {"trader": BracketTrader, "has_stops": has_stops}
+    moments = play(seed, script_of(seed), [0], **terms).moments[0]
+    step = max(1, len(moments) // 24)
+
+    wrong = [
+        line
+        for number in range(1 + seed % step, len(moments) + 1, step)
+        for line in broken(seed, [number, 40], **terms)
+    ]
+
+    assert wrong == []

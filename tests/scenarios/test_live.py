@@ -205,8 +205,14 @@ async def together(live: Stage, intents: list[OrderIntent]) -> list[OrderState |
     return list(await asyncio.gather(*(one(intent) for intent in intents)))
 
 
-@pytest.mark.parametrize("keeps", [0, None], ids=["forgotten", "kept"])
-def test_r29_the_same_intent_a_thousand_times_over_a_crash_is_one_order(keeps: int | None) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "keeps", "count"),
+    [(0.0, 0, 5), (0.0, None, 0), (0.5, 0, 5)],
+    ids=["forgotten", "not sent", "sent"],
+)
+def test_r29_the_same_intent_a_thousand_times_over_a_crash_is_one_order(
+    seconds: float, keeps: int | None, count: int
+) -> None:
     keys = [f"wish {number}" for number in range(5)]
     with stage() as live:
         ids: dict[str, set[str]] = {key: set() for key in keys}
@@ -218,13 +224,14 @@ def test_r29_the_same_intent_a_thousand_times_over_a_crash_is_one_order(keeps: i
                 assert isinstance(answer, OrderState)
                 ids[intent.key].add(answer.order_id)
             if life == 0:
+                live.wait(seconds)
                 live.crash(keeps=keeps)
                 live.start()
         live.wait(5)
 
         assert [len(names) for names in ids.values()] == [1] * 5
         assert live.server.books.sent_twice() == []
-        assert len(live.server.books.working_orders(ACCOUNT)) == 5
+        assert len(live.server.books.working_orders(ACCOUNT)) == count
         others = live.loop.run_until_complete(together(live, [wish(key, "2") for key in keys]))
         assert all(isinstance(one, KeyConflict) for one in others)
         assert live.differences() == []
@@ -244,6 +251,22 @@ def stops_at_broker(live: Stage) -> list[TrueOrder]:
 
 def move(live: Stage, bid: int) -> None:
     live.ask(lambda: live.server.trading.set_price("BTC", D(bid), D(bid + 1)))
+
+
+def drop_orders_link(live: Stage, seconds: float) -> None:
+    """Break the link of orders for so long; prices go on."""
+    broker = live.broker
+    assert broker is not None
+    login = broker._link._login
+    until_ns = live.loop.now_ns + round(seconds * 1e9)
+
+    def refused() -> Any:
+        if live.loop.now_ns < until_ns:
+            raise OSError("refused")
+        return login()
+
+    broker._link._login = refused
+    live.ask(broker.close)
 
 
 def held(live: Stage) -> Decimal:
@@ -310,20 +333,30 @@ def test_r31_a_stop_survives_a_crash_and_does_its_work(has_stops: bool) -> None:
 
 
 @NATIVE
-def test_r31_a_price_that_fell_while_nobody_was_connected_closes_the_position(
-    has_stops: bool,
+@pytest.mark.parametrize("exits", [GUARDED, Exits(STOP)], ids=["bracket", "stop"])
+def test_r31_f11_a_price_that_falls_around_an_outage_closes_the_position_all_the_same(
+    exits: Exits, has_stops: bool
 ) -> None:
-    for seed in range(10):
+    """What could not leave as there was no link counts as no refusal once there is one."""
+    for seed in range(8):
         with stage(has_stops=has_stops, seed=seed) as live:
-            live.submit("3", exits=GUARDED)
+            live.submit("3", exits=exits)
             live.wait(1)
-            live.take_down(2)
+            if seed % 2:
+                drop_orders_link(live, 2)
+            else:
+                live.take_down(2)
             live.wait(0.1)
             move(live, 97)
+            live.wait(0.5)
+            if seed >= 4:
+                live.crash()
+                live.start()
             live.wait(15)
 
             assert held(live) == 0, seed
-            assert "exit_tripped" not in live.alerts()
+            assert live.server.books.positions(ACCOUNT) == ()
+            assert live.engine.registry.open_orders(RUN) == []
             assert live.differences() == []
 
 

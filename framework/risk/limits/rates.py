@@ -36,6 +36,10 @@ class OrderRate:
         """Count an order that is about to be sent."""
         self._sent_ns.append(view.now_ns)
 
+    def count(self, now_ns: int) -> None:
+        """Count an order that no limit holds back."""
+        self._sent_ns.append(now_ns)
+
     def take(self, now_ns: int) -> bool:
         """Count an order if there is room for it; tell whether there was."""
         sent_ns = self._sent_ns

@@ -30,6 +30,8 @@ def malformed(intent: OrderIntent, now_ns: int) -> str | None:
 def is_plain(intent: OrderIntent, instrument: Instrument, quantity: Decimal, now_ns: int) -> bool:
     """Tell whether an intent is surely well formed: a market or limit order on a simple grid.
 
+    Whether a reduce-only one fits the position is not looked at.
+
     A yes means that `malformed` and every check of an order's form have nothing against it, and
     that it wishes for nothing that a venue may lack but its time in force and `post_only`.
     """
@@ -37,12 +39,12 @@ def is_plain(intent: OrderIntent, instrument: Instrument, quantity: Decimal, now
     if (
         not (price is None if kind is MARKET else kind is LIMIT)
         or intent.stop_price is not None
-        or intent.reduce_only
         or instrument.kind is INDEX
         or quantity.__class__ is not Decimal
         or intent.quote_quantity is not None
         or intent.display_quantity is not None
         or intent.session is not NOW
+        or (intent.post_only and kind is MARKET)
         or not 0 < len(intent.key) <= LONGEST_KEY
         or (intent.send_by_ns is not None and now_ns > intent.send_by_ns)
     ):

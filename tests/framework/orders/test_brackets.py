@@ -854,6 +854,7 @@ def test_keys_of_exits_that_left_memory_are_passed_over() -> None:
     world.registry.archive = FakeArchive(closed)
     world.registry.release(first.order_id)
     world.new_emulation().rebuild()
+    world.emulation.resume(world.clock.now_ns)
 
     world.quote(97.0)
     world.reject(second)

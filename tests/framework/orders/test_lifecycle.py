@@ -345,3 +345,52 @@ def test_the_average_price_follows_fills_and_corrections() -> None:
 
     assert facts.average_price is None
     assert facts.filled == D(0)
+
+
+class TestAReplacementWithoutAnAnswer:
+    """R-27, R-32: a fill of all that was known does not end what the venue may have made larger."""
+
+    def changing(self, quantity: str | None = "15") -> OrderFacts:
+        facts = new_facts("10")
+        facts.apply(ACCEPTED)
+        facts.request_modify(1, None if quantity is None else D(quantity))
+        facts.apply(fill("a", "10"))
+        return facts
+
+    def test_it_stays_open_until_the_venue_has_answered(self) -> None:
+        facts = self.changing()
+        assert (facts.status, facts.remaining) == (OrderStatus.PARTIALLY_FILLED, D(0))
+
+        facts.apply(OrderReplaced(ORDER, 1, D(15), 6))
+        assert (facts.status, facts.remaining) == (OrderStatus.PARTIALLY_FILLED, D(5))
+
+        facts.apply(fill("b", "5"))
+        assert facts.status is OrderStatus.FILLED
+
+    def test_a_refusal_says_that_it_was_filled(self) -> None:
+        facts = self.changing()
+
+        facts.apply(RequestRefused(ORDER, RequestKind.MODIFY, "the order is filled", 6))
+
+        assert facts.status is OrderStatus.FILLED
+
+    def test_a_doubt_says_nothing(self) -> None:
+        facts = self.changing()
+
+        facts.apply(RequestInDoubt(ORDER, RequestKind.MODIFY, "timeout", 6))
+
+        assert not facts.is_closed
+        assert facts.modify_state is RequestState.IN_DOUBT
+
+    @pytest.mark.parametrize("quantity", [None, "10", "8"])
+    def test_a_change_that_asks_for_no_more_does_not_keep_it_open(
+        self, quantity: str | None
+    ) -> None:
+        assert self.changing(quantity).status is OrderStatus.FILLED
+
+    def test_an_end_of_it_holds(self) -> None:
+        facts = self.changing()
+
+        facts.apply(CANCELLED)
+
+        assert facts.status is OrderStatus.FILLED

@@ -57,7 +57,7 @@ BOUNDED = msgspec.structs.replace(
         ({"type": OrderType.LIMIT}, False),
         ({"type": OrderType.STOP, "stop_price": D(100)}, False),
         ({"price": D(100)}, False),
-        ({"reduce_only": True}, False),
+        ({"reduce_only": True}, True),
         ({"display_quantity": D(1)}, False),
         ({"session": OrderSession.NEXT_OPEN}, False),
     ],
