@@ -35,6 +35,10 @@ class Sink:
         self.payloads.append(payload)
         return len(self.payloads)
 
+    def flush(self) -> int:
+        """Have nothing to write; return the position."""
+        return len(self.payloads)
+
     def sync(self) -> None:
         """Count."""
         self.sync_count += 1

@@ -19,7 +19,7 @@ from framework.errors import UnknownInstrument
 from framework.interfaces import Broker, Clock, OrderLog
 from framework.model.account import CashBooked, Settled
 from framework.model.commands import CancelOrder, SubmitOrder, VenueCommand
-from framework.model.events import RunStarted
+from framework.model.events import OrderAnomaly, RunStarted
 from framework.model.identity import OrderIds
 from framework.model.instrument import Instrument, InstrumentChanged
 from framework.model.market_data import BookDelta, BookSnapshot
@@ -173,7 +173,7 @@ class Engine:
         route = self._routes.get((event_type, key))
         if route is None:
             route = self._routes[event_type, key] = self.bus.topic(event_type).open(key)
-        return bool(route.takers)
+        return bool(route.takers) or event_type is OrderAnomaly  # the core itself may tell of it
 
     def _send(self, command: VenueCommand) -> None:
         self.outputs.add(command)

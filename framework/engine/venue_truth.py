@@ -11,6 +11,7 @@ from framework.engine.order_care import Alert, OrderCare
 from framework.interfaces import Broker, BrokerCapabilities
 from framework.model.account import CashBooked
 from framework.model.commands import VenueCommand
+from framework.model.events import OrderAnomaly
 from framework.model.identity import OrderIds
 from framework.model.venue_state import ExecutionReport, OrderNotFound, OrderReport, VenueState
 from framework.orders.doubt import Access, Doubts, access_of
@@ -37,6 +38,7 @@ class VenueTruth:
         self._engine = engine
         self._runs = runs
         self._care = care
+        self._alert = alert
         self._accesses: dict[str, tuple[Broker, BrokerCapabilities, Access]] = {}
         desk, registry, clock = engine.desk, engine.registry, engine.clock
         self.doubts = Doubts(access=self._access, find=registry.find, alert=alert)
@@ -71,6 +73,7 @@ class VenueTruth:
         for kind in REPORTS:
             engine.bus.set_step(kind, self.intake.take)
         engine.bus.set_step(VenueState, self._reconcile)
+        engine.bus.set_step(OrderAnomaly, self._tell_anomaly)
         engine.outputs.mark_sent = self._mark_sent
 
     def _access(self, account: str) -> Access:
@@ -90,6 +93,11 @@ class VenueTruth:
         findings = self.reconciliation.apply(state)
         if findings.unbacked is not None:
             self._runs.mark_unbacked(state.account, findings.unbacked)
+
+    def _tell_anomaly(self, event: OrderAnomaly) -> None:
+        """Tell a person of facts that contradict each other: a fill after the end, and the like."""
+        about = f"order {event.order_id} of run {event.run!r} on account {event.account!r}"
+        self._alert("order_anomaly", f"{about}: {event.what}", key=event.order_id, level="warning")
 
     def _book(self, booking: CashBooked) -> None:
         self._engine.desk.apply(booking)

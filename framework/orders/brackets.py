@@ -232,6 +232,7 @@ class Brackets:
                 self._activate(bracket)
 
     def _settle_one(self, bracket: Bracket) -> None:
+        is_reviving = bracket.cover <= ZERO or bracket.is_given_up()
         bracket.cover = max(ZERO, bracket.due_cover())
         quantity = bracket.entry.instrument.round_quantity(bracket.cover)
         if not quantity:
@@ -239,7 +240,6 @@ class Brackets:
             for leg in bracket.open_legs():
                 self._sizing.take_back(leg, "the position is closed")
             return
-        is_reviving = bracket.is_given_up()
         for role in bracket.roles:
             self._settle_role(bracket, role, quantity, is_reviving=is_reviving)
         if not self.is_waiting:

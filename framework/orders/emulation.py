@@ -95,8 +95,7 @@ class Emulation:
         self._watched: dict[str, bool] = {}
         self._changes: deque[tuple[OrderState, OrderFact | None]] = deque()
         self._is_busy = False
-        self._is_waiting = False  # for `resume`
-        self._postponed: list[tuple[OrderState, OrderFact | None]] = []
+        self._postponed: list[tuple[OrderState, OrderFact | None]] = []  # for `resume`
         self._unjudged: dict[str, dict[str, OrderState]] = {}
         self._late: dict[str, Watch] = {}
 
@@ -149,7 +148,7 @@ class Emulation:
             parts.rebuild()
         self._late.clear()
         self._unjudged.clear()
-        self._is_waiting = self.brackets.is_waiting = True
+        self.brackets.is_waiting = True
 
     def resume(self, now_ns: int) -> int | None:
         """Go on after a restart: once reconciled, before strategies start; answers like `due`.
@@ -157,7 +156,7 @@ class Emulation:
         What ended expires, exits of closed positions go, sizes are put right; held orders are
         judged by the first fresh price, and what is met by then is late.
         """
-        self._is_waiting = self.brackets.is_waiting = False
+        self.brackets.is_waiting = False
         self._changes.extend(self._postponed)
         self._postponed.clear()
         self.due(now_ns)
@@ -235,13 +234,13 @@ class Emulation:
 
     def _react(self, order: OrderState, fact: OrderFact | None) -> None:
         intent = order.intent
-        if self._is_waiting:
+        if self.brackets.is_waiting:
             self._postponed.append((order, fact))
-        else:
-            if intent.oco_group:
-                self.groups.hear(order)
-            if order.role is not None or self.entries.expects(order.run, intent.key):
-                self.entries.hear(order)
+        elif intent.oco_group:
+            self.groups.hear(order)
+        is_expected = order.role is not None or self.entries.expects(order.run, intent.key)
+        if is_expected and not self.brackets.is_waiting:
+            self.entries.hear(order)
         if self.brackets.by_entry or intent.exits is not None:
             self.brackets.hear(order, fact)
             bracket = self.brackets.bracket_of(order)

@@ -16,8 +16,8 @@ Status, the first line that holds:
     otherwise                                       INITIALISED, DENIED, HELD, SUBMITTED: its origin
 
 More is asked for while a replacement by a larger quantity has no answer: the venue may have taken
-it, and then the order goes on. An end holds unless it is a rejection that we only inferred (evidence other than "venue") of an
-order that the venue accepted, triggered, replaced or filled.
+it, and then the order goes on. An end holds unless it is a rejection that we only inferred
+(evidence other than "venue") of an order that the venue accepted, triggered, replaced or filled.
 """
 
 from collections.abc import Callable

@@ -168,7 +168,9 @@ class Server:
 
     def _submit(self, session: Session, wish: wire.Submit) -> None:
         script, chances = self.script, self.chances
-        chance = script.reject if wish.stop_price is None else max(script.reject, script.reject_stops)
+        chance = (
+            script.reject if wish.stop_price is None else max(script.reject, script.reject_stops)
+        )
         reject = "rejected by the script" if chances.happens(chance) else ""
         order = self.books.submit(session.account, wish, self.now_ns, reject=reject)
         if not order.is_working:

@@ -6,8 +6,19 @@ from typing import Any
 import pytest
 
 from framework.model.commands import SubmitOrder
-from framework.model.orders import OrderIntent, Side
-from tests.crash.check import State, agreement, journalled, money, safety
+from framework.model.orders import Exits, OrderIntent, Percent, Side
+from tests.broker.protocol import Submit
+from tests.broker.truth import Books, TrueOrder
+from tests.crash.check import (
+    State,
+    agreement,
+    exits_too_large,
+    journalled,
+    links,
+    money,
+    safety,
+)
+from tests.framework.orders.emulation_world import EmulationWorld
 
 ONE = Decimal(1)
 
@@ -107,3 +118,41 @@ def test_a_busted_execution_is_none() -> None:
     assert not any(
         "execution" in line for line in agreement(there, state(fills={"E1": Decimal(0)}))
     )
+
+
+def sent(books: Books, name: str, quantity: int) -> TrueOrder:
+    return books.submit("main", Submit(0, name, "BTC", "buy", "market", Decimal(quantity)), 1)
+
+
+def test_r32_exits_that_may_trade_more_than_their_entry_has_are_found() -> None:
+    books = Books(cash={"main": ONE})
+    books.set_price("BTC", Decimal(99), Decimal(100))
+    entry, stop, target = (
+        sent(books, name, size) for name, size in (("in", 3), ("s", 2), ("t", 1))
+    )
+    assert exits_too_large(None, [stop]) != []
+    books.fill(entry, Decimal(3), 2)
+    assert exits_too_large(entry, [stop, target]) == []
+
+    more = sent(books, "s.2", 1)
+    assert len(exits_too_large(entry, [stop, target, more])) == 1
+    books.end(more, 3)
+    assert exits_too_large(entry, [stop, target, more]) == []
+
+
+def test_r31_what_stops_do_not_cover_is_found() -> None:
+    world = EmulationWorld()
+    entry = world.entered("3", Exits(stop_loss=Percent(Decimal(2))))
+    assert links(world, "main") == []  # type: ignore[arg-type]  # registry and ledger are there
+
+    world.sell("1", price=Decimal(99))
+    world.fill(world.at(entry, "stop"), "1", "98")
+    assert links(world, "main") == []  # type: ignore[arg-type]
+    world.ledger.book(
+        world.ledger.holding("main", "r", entry.instrument),
+        is_buy=True,
+        quantity=ONE,
+        price=ONE,
+        fees=(),
+    )
+    assert len(links(world, "main")) == 1  # type: ignore[arg-type]

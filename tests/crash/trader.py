@@ -24,7 +24,7 @@ from tests.crash.check import State, state_of
 from tests.crash.trading import ACCOUNT, CASH, RUN, RandomTrader, trader_settings
 
 SETTLED_S = 20.0
-LINK = {"answer_s": 0.3, "back_off_cap_s": 0.2}
+LINK: dict[str, Any] = {"answer_s": 0.3, "back_off_cap_s": 0.2}
 
 
 class Screen:

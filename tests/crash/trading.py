@@ -112,9 +112,13 @@ class BracketTrader(RandomTrader):
     def _send_one(self, quote: Quote) -> None:
         side = self.buy if quote.instrument.endswith(SYMBOLS[0]) else self.sell
         price = None if self.chance.random() < 0.5 else self._near(quote)
-        exits = {"stop_loss": self._distance(), "take_profit": self._distance()}
-        quantity = LOT * self.chance.randint(1, 40)
-        order = side(quote.instrument, quantity, price=price, **exits)
+        order = side(
+            quote.instrument,
+            LOT * self.chance.randint(1, 40),
+            price=price,
+            stop_loss=self._distance(),
+            take_profit=self._distance(),
+        )
         if order.status is OrderStatus.DENIED:
             self.patient_until_ns = self.now_ns + PATIENCE_NS
 

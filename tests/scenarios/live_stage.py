@@ -100,7 +100,7 @@ class Stage:
         self.server = self.loop.run_until_complete(started_server(script, seed=seed))
         self.log = CrashableLog(commit_s=commit_s)
         self.broker: WireBroker | None = None
-        self.make_broker: Callable[[Any], Any] = lambda broker: broker
+        self.make_broker: Callable[[WireBroker, Any], Any] = lambda broker, context: broker
         self._settings = settings
         self._runtime: Runtime | None = None
         self._key_count = 0
@@ -217,7 +217,8 @@ class Stage:
             exits=exits,
             send_by_ns=send_by_ns,
         )
-        return self.ask(lambda: self.engine.desk.submit(intent))
+        order: OrderState = self.ask(lambda: self.engine.desk.submit(intent))
+        return order
 
     def cancel(self, order: OrderState) -> str | None:
         """Ask for an order's end."""
@@ -241,7 +242,7 @@ class Stage:
         made = adapter.build(section, context)
         assert isinstance(made.broker, WireBroker)
         self.broker = made.broker
-        made.broker = self.make_broker(made.broker)
+        made.broker = self.make_broker(made.broker, context)
         return made
 
     # -- what is and what should be --------------------------------------------------------------

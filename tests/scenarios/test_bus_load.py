@@ -75,7 +75,8 @@ def test_r51_ten_thousand_overflows_leave_no_task_and_no_memory_behind() -> None
         gone: list[weakref.ref[Any]] = []
 
         async def wait(event: Noted) -> None:
-            await asyncio.sleep(0.001)
+            if event.number % 16 == 0:  # it lags all the same, and the test takes a third as long
+                await asyncio.sleep(0.001)
 
         for wave in range(WAVES):
             for number in range(PER_WAVE):

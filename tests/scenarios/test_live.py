@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from framework.model.commands import VenueCommand
 from framework.model.exits import ExitRules, ProtectionMode, Unprotected
 from framework.model.orders import (
     AtPrice,
@@ -21,9 +22,11 @@ from framework.model.orders import (
     Side,
 )
 from framework.model.records import HoldOrder
-from framework.model.reports import OrderFilled
+from framework.model.reports import EndKind, OrderEnded, OrderFilled, RequestInDoubt, RequestKind
 from framework.orders.order_state import OrderState
 from framework.orders.registry import KeyConflict
+from tests.broker import words
+from tests.broker.adapter import WireBroker
 from tests.broker.script import CALM, Script
 from tests.broker.truth import TrueOrder
 from tests.crash.trading import ACCOUNT
@@ -114,7 +117,7 @@ def test_r20_f01_an_order_without_an_answer_is_found_or_given_up_in_time(first: 
             judge(live, seed)
 
 
-# -- R-27, R-28: requests that cross with fills ------------------------------------------------------
+# -- R-27, R-28: requests that cross with fills ----------------------------------------------------
 
 CROSSING = Script(delay_ms=(0, 30), partial=0.8, late=0.5, cancel_race=0.7, accept_last=0.3)
 FORGETFUL = msgspec.structs.replace(CROSSING, lose_answer=0.3, lose_push=0.2, refuse_cancel=0.3)
@@ -164,7 +167,7 @@ def test_r28_a_refused_cancel_is_followed_by_a_question_and_by_nothing_else() ->
         live.wait(1)
 
         assert live.server.question_count > before
-        assert order.status is OrderStatus.ACCEPTED
+        assert not order.is_closed
         assert not live.engine.desk.position_view(RUN, BTC).is_flat
         assert live.server.books.find(ACCOUNT, order.order_id).is_working  # type: ignore[union-attr]
         live.server.script = CALM
@@ -186,7 +189,7 @@ def test_r28_a_cancel_refused_as_the_order_was_gone_finds_out_how_it_went() -> N
         assert live.differences() == []
 
 
-# -- R-29: one intent is one order ---------------------------------------------------------------------
+# -- R-29: one intent is one order -----------------------------------------------------------------
 
 
 def wish(key: str, quantity: str = "1") -> OrderIntent:
@@ -237,7 +240,7 @@ def test_r29_the_same_intent_a_thousand_times_over_a_crash_is_one_order(
         assert live.differences() == []
 
 
-# -- R-31: what is filled is protected --------------------------------------------------------------------
+# -- R-31: what is filled is protected -------------------------------------------------------------
 
 STOP, TARGET = AtPrice(D(98)), AtPrice(D(105))
 GUARDED = Exits(STOP, TARGET)
@@ -289,7 +292,9 @@ def test_r31_f11_the_stop_is_at_the_broker_within_a_second_and_grows_with_the_fi
                 covered = sum(order.remaining for order in stops_at_broker(live))
                 assert due <= covered <= 3, seed
 
-            assert [(one.remaining, one.stop_price) for one in stops_at_broker(live)] == [(3, 98)]
+            assert [(one.remaining, one.stop_price) for one in stops_at_broker(live)] == [
+                (D(3), D(98))
+            ]
 
 
 def test_r31_f11_where_the_broker_has_no_stops_one_is_held_in_the_commit_of_the_fill() -> None:
@@ -301,9 +306,7 @@ def test_r31_f11_where_the_broker_has_no_stops_one_is_held_in_the_commit_of_the_
         records = list(live.log.read())
         fill = next(at for at, one in records if isinstance(one, OrderFilled))
         hold = next(
-            at
-            for at, one in records
-            if isinstance(one, HoldOrder) and one.parent == entry.order_id
+            at for at, one in records if isinstance(one, HoldOrder) and one.parent == entry.order_id
         )
         assert fill < hold
         assert not any(fill <= last < hold for last in live.log.commits)
@@ -384,4 +387,89 @@ def test_r31_a_position_whose_stop_keeps_being_refused_is_closed_where_the_rules
         refused = [one for one in live.server.books if one.status == "rejected"]
         assert len(refused) == rules.refused_limit
         assert held(live) == 0
+        assert live.differences() == []
+
+
+# -- R-33: batches ---------------------------------------------------------------------------------
+
+
+class BatchingBroker:
+    """Gathers what is sent in one turn of the loop into one request, whose answer never comes.
+
+    Only the first `arriving` items get through. As `Broker` asks for, every item is in doubt then.
+    """
+
+    def __init__(self, broker: WireBroker, context: Any, arriving: int) -> None:
+        self.broker = broker
+        self.batches: list[list[VenueCommand]] = []
+        self._context = context
+        self._arriving = arriving
+        self._waiting: list[VenueCommand] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.broker, name)
+
+    def send(self, command: VenueCommand) -> None:
+        """Keep it for the request that leaves at the end of the turn."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._leave)
+        self._waiting.append(command)
+
+    def _leave(self) -> None:
+        batch, self._waiting = self._waiting, []
+        self.batches.append(batch)
+        for number, command in enumerate(batch[: self._arriving]):
+            self.broker._link.write(words.request_of(command, 10_000 + number))
+        asyncio.get_running_loop().call_later(0.5, self._fail, batch)
+
+    def _fail(self, batch: list[VenueCommand]) -> None:
+        for command in batch:
+            now_ns = self._context.clock.now_ns
+            doubt = RequestInDoubt(command.order_id, RequestKind.SUBMIT, "HTTP 502", now_ns)
+            self._context.publish(doubt)
+
+
+@pytest.mark.parametrize("arriving", [0, 3, 5])
+def test_r33_a_batch_that_fails_as_a_whole_leaves_every_item_in_doubt(arriving: int) -> None:
+    live = Stage(Script(lose_push=1, ignore_questions=0))
+    live.make_broker = lambda broker, context: BatchingBroker(broker, context, arriving)
+    try:
+        live.start()
+        desk = live.engine.desk
+        orders = live.ask(lambda: [desk.submit(wish(f"item {number}")) for number in range(5)])
+        live.wait(0.4)
+        live.server.script = Script(ignore_questions=1)
+        live.wait(0.2)
+        assert all(is_in_doubt(order) for order in orders)
+        assert live.engine.registry.working(RUN, BTC).open_buy == 5
+
+        live.server.script = CALM
+        live.wait(10)
+
+        found = [order.status for order in orders]
+        missing = 5 - arriving
+        assert found == [OrderStatus.ACCEPTED] * arriving + [OrderStatus.REJECTED] * missing
+        assert live.server.books.sent_twice() == []
+        assert live.differences() == []
+    finally:
+        live.close()
+
+
+# -- R-23: after the end ---------------------------------------------------------------------------
+
+
+def test_r23_a_fill_of_an_order_that_was_given_up_is_booked_and_a_person_is_told() -> None:
+    with stage() as live:
+        order = live.submit("1", price="90")
+        live.wait(1)
+        now_ns = live.loop.now_ns
+        gone = OrderEnded(order.order_id, EndKind.CANCELLED, now_ns, "a venue's mistake")
+        live.ask(lambda: live.engine.bus.publish(gone))
+        assert order.facts.is_closed
+
+        live.ask(lambda: live.server.trading.set_price("BTC", D(89), D(90)))
+        live.wait(1)
+
+        assert order.status is OrderStatus.FILLED
+        assert live.alerts().count("order_anomaly") == 1
         assert live.differences() == []

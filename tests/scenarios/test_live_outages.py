@@ -39,7 +39,7 @@ def exit_(live: Stage, quantity: str = "1") -> OrderState:
     return live.submit(quantity, side=Side.SELL, reduce_only=True)
 
 
-# -- R-30, F-15: nothing goes out late --------------------------------------------------------------
+# -- R-30, F-15: nothing goes out late -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seconds", OUTAGES)
@@ -108,7 +108,7 @@ def test_r30_an_order_may_say_itself_when_it_is_too_late() -> None:
         assert live.received("submit", short) == 0
 
 
-# -- first know, then trade --------------------------------------------------------------
+# -- first know, then trade ------------------------------------------------------------
 
 
 class Eager(Listener):
@@ -213,7 +213,7 @@ def test_f03_one_lost_message_on_a_healthy_link_is_found_by_the_next_look() -> N
         assert live.differences() == []
 
 
-# -- stopped ------------------------------------------------------------------------------
+# -- stopped ---------------------------------------------------------------------------
 
 
 def kill(live: Stage) -> None:

@@ -18,13 +18,17 @@ LIMIT_S = 20
 
 
 @contextmanager
-def running_paper() -> Iterator[subprocess.Popen[str]]:
-    """Start paper trading over the mock venue and wait until it says so."""
-    command = [sys.executable, "-m", "framework", "run", "config/paper.yaml"]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+def running_paper(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start paper trading, its journal in `folder`, and wait until it says so."""
+    config = str(ROOT / "config" / "paper.yaml")
+    command = [sys.executable, "-m", "framework", "run", config]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stderr is not None
         try:
-            assert '"started"' in process.stderr.readline()
+            assert any('"started"' in line for line in process.stderr)
             yield process
         finally:
             process.kill()
@@ -32,8 +36,8 @@ def running_paper() -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.kill
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_a_paper_session_in_order(number: int, code: int) -> None:
-    with running_paper() as process:
+def test_a_signal_stops_a_paper_session_in_order(number: int, code: int, tmp_path: Path) -> None:
+    with running_paper(tmp_path) as process:
         os.kill(process.pid, number)
         _, rest = process.communicate(timeout=LIMIT_S)
 
@@ -68,7 +72,7 @@ def test_r09_one_process_per_journal_and_a_killed_one_leaves_it_free(tmp_path: P
         ("another mode", 1, "written in mode paper and this is dry_run"),
         ("garbage", 1, "not a database"),
         ("no journal", 2, "paper.yaml:5: journal: 'mysql://x' is neither"),
-        ("no folder", 1, "No such file or directory"),
+        ("no folder", 1, "there is no such folder"),
         ("another account", 2, "strategies[0].id: run 'rester' is open on account 'main'"),
     ],
 )

@@ -13,8 +13,8 @@ from framework.engine.recorded_run import RecordingClock
 from framework.engine.recorder import Recorder
 from framework.errors import InvariantBroken
 from framework.interfaces import AdapterContext
-from framework.model.inputs import InputTaken, OrdersBlocked, RunUnverifiable, SessionStarted
 from framework.model.identity import OrderIds
+from framework.model.inputs import InputTaken, OrdersBlocked, RunUnverifiable, SessionStarted
 from framework.model.market_data import Quote
 from framework.runtime.runner import Runtime
 from framework.settings.modes import Mode

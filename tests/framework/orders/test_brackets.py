@@ -20,7 +20,8 @@ from framework.model.orders import (
     Side,
     TriggerBy,
 )
-from framework.model.reports import EndKind, RequestKind
+from framework.model.records import HoldRole
+from framework.model.reports import EndKind, OrderEnded, RequestKind
 from framework.orders import brackets
 from framework.orders.order_state import OrderState
 from tests.framework.orders.emulation_world import NO_STOPS, EmulationWorld
@@ -938,3 +939,139 @@ def test_the_exits_of_another_bucket_stay() -> None:
     world.fill(world.sell("10", price=D(100), bucket=other), "10", "100")
 
     assert world.at(entry, "stop").quantity == D(10)
+
+
+class TestAVenueOutOfReach:
+    """R-31, F-11: what could not leave was refused by nobody, and goes once it can."""
+
+    def unsent(self, world: EmulationWorld, order: OrderState) -> None:
+        """Say what a broker without a connection says."""
+        end = OrderEnded(order.order_id, EndKind.REJECTED, world.clock.now_ns, "no link", "core")
+        world.desk.apply(end)
+
+    def test_a_stop_that_was_due_goes_at_once_wherever_the_price_is_by_then(self) -> None:
+        world = EmulationWorld(NO_STOPS)
+        entry = world.entered("10", STOP)
+        for name in ("stop", "stop.2", "stop.3"):
+            world.quote(97.0)
+            self.unsent(world, world.at(entry, name))
+        assert world.emulation.tripped() == [(entry.order_id, HoldRole.STOP_LOSS)]
+        world.quote(101.0)
+        count = len(world.sent)
+
+        world.emulation.try_again("other")
+        assert len(world.sent) == count
+        world.emulation.try_again("main")
+
+        (command,) = world.submits(world.at(entry, "stop.4"))
+        assert (command.intent.type, command.quantity) == (OrderType.MARKET, D(10))
+        assert world.emulation.tripped() == []
+
+    def test_it_goes_after_a_restart_too(self) -> None:
+        world = EmulationWorld(NO_STOPS)
+        entry = world.entered("10", STOP)
+        for name in ("stop", "stop.2", "stop.3"):
+            world.quote(97.0)
+            self.unsent(world, world.at(entry, name))
+
+        world.restart()
+
+        assert len(world.submits(world.at(entry, "stop.4"))) == 1
+
+    def test_a_stop_that_rested_nowhere_rests_at_the_venue_again(self) -> None:
+        world = EmulationWorld()
+        entry = world.entered("10", STOP)
+        self.unsent(world, world.at(entry, "stop"))
+        assert world.at(entry, "stop.2").status is HELD
+
+        world.emulation.try_again("main")
+
+        (command,) = world.submits(world.at(entry, "stop.2"))
+        assert command.intent.type is OrderType.STOP
+
+    def test_a_cancel_that_could_not_leave_is_asked_for_again(self) -> None:
+        world = EmulationWorld(NO_STOPS)
+        entry = world.entered("10", BOTH)
+        world.answer()
+        target = world.at(entry, "target")
+        world.quote(97.0)
+        for _ in range(4):
+            world.refuse(target, RequestKind.CANCEL)
+        assert world.submits(world.at(entry, "stop")) == []
+
+        world.emulation.try_again("main")
+        world.end(target)
+
+        assert len(world.submits(world.at(entry, "stop"))) == 1
+
+    def test_what_a_venue_has_refused_stays_refused(self) -> None:
+        world = EmulationWorld(rules=ExitRules(ProtectionMode.NATIVE_ONLY))
+        entry = world.entered("10", STOP)
+        for name in ("stop", "stop.2", "stop.3"):
+            world.reject(world.at(entry, name))
+
+        world.emulation.try_again("main")
+
+        assert world.emulation.tripped() == [(entry.order_id, HoldRole.STOP_LOSS)]
+        assert not world.has(entry, "stop.4")
+
+
+class TestBetweenReadingAndReconciling:
+    """R-35: nothing is sent; R-31: what fills gets its exits in the commit of the fill."""
+
+    def test_exits_are_held_and_not_sent(self) -> None:
+        world = EmulationWorld()
+        entry = world.enter("10", BOTH)
+        world.new_emulation().rebuild()
+        count = len(world.sent)
+
+        world.fill(entry, "4", "100")
+        world.fill(entry, "3", "100")
+
+        stop = world.at(entry, "stop")
+        assert (stop.status, stop.quantity) == (HELD, D(7))
+        assert len(world.sent) == count
+        world.emulation.resume(world.clock.now_ns)
+        (command,) = world.submits(stop)
+        assert command.quantity == D(7)
+
+    def test_what_is_at_the_venue_is_left_alone(self) -> None:
+        world = EmulationWorld()
+        entry = world.enter("10", BOTH)
+        world.fill(entry, "4", "100")
+        world.answer()
+        world.new_emulation().rebuild()
+        count = len(world.sent)
+
+        world.fill(entry, "3", "100")
+        world.bust(entry, next(iter(entry.facts.executions)))
+        world.bust(entry, list(entry.facts.executions)[1])
+
+        assert len(world.sent) == count
+        world.emulation.resume(world.clock.now_ns)
+        assert isinstance(world.sent[-1], CancelOrder)
+
+    def test_a_leg_that_fails_is_made_again_afterwards(self) -> None:
+        world = EmulationWorld()
+        entry = world.entered("10", STOP)
+        world.new_emulation().rebuild()
+
+        world.reject(world.at(entry, "stop"))
+        assert not world.has(entry, "stop.2")
+        world.emulation.resume(world.clock.now_ns)
+
+        assert world.at(entry, "stop.2").status is HELD
+
+
+def test_r31_a_fill_after_the_target_has_closed_the_first_part_is_protected_again() -> None:
+    world = EmulationWorld(NO_STOPS)
+    entry = world.enter("10", BOTH)
+    world.fill(entry, "4", "100")
+    world.answer()
+    world.fill(world.at(entry, "target"), "4", "104")
+    assert world.position == 0
+
+    world.fill(entry, "6", "100")
+
+    assert world.at(entry, "stop.2").quantity == D(6)
+    assert world.at(entry, "target.2").quantity == D(6)

@@ -85,3 +85,17 @@ def test_a_group_stays_while_one_of_it_is_open_and_is_forgotten_with_its_last() 
     for order in (first, first, second):
         kept.forget(order)
     assert not kept.keeps(second)
+
+
+def test_exits_that_have_ended_stay_while_their_entry_may_still_fill() -> None:
+    """R-32: what they have filled would be protected a second time after a restart."""
+    world = VenueWorld()
+    exits = Exits(stop_loss=Percent(D(2)))
+    order = world.desk.submit(OrderIntent("r1", "entry", PERPETUAL, Side.BUY, D(3), exits=exits))
+    world.publish(OrderFilled(order.order_id, "E1", D(1), D(100), 5))
+    leg = stop(world, order)
+    world.publish(OrderFilled(leg.order_id, "E2", D(1), D(98), 6))
+
+    assert KeptOrders(world.registry, world.ledger).keeps(leg)
+    world.publish(OrderEnded(order.order_id, EndKind.CANCELLED, 9, "asked", "venue"))
+    assert not KeptOrders(world.registry, world.ledger).keeps(leg)

@@ -221,3 +221,22 @@ def test_a_failure_between_two_good_rounds_changes_nothing_about_ready() -> None
         assert rig.is_ready
 
     run(act)
+
+
+def test_a_fill_that_a_report_counts_and_nobody_told_of_is_looked_for_within_seconds_f_03() -> None:
+    async def act(scene: Scene, rig: Rig) -> None:
+        await scene.until(lambda: rig.is_ready)
+        await anyio.sleep(5)
+        world = scene.world
+        order = world.submit(quantity="2")
+        asked_s = scene.now_s
+        world.publish(world.order_report(order, OrderStatus.PARTIALLY_FILLED, filled="1"))
+        world.publish(world.order_report(order, OrderStatus.PARTIALLY_FILLED, filled="1"))
+        await anyio.sleep(3)
+
+        looks = [at_ns for what, at_ns in scene.venue.asked if what == "executions"]
+        began_s = [(at_ns - START_NS) / 1e9 for at_ns in looks]
+        assert next(at for at in began_s if at > asked_s) == pytest.approx(asked_s + 1, abs=0.1)
+        assert rig.is_ready
+
+    run(act)

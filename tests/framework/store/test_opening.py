@@ -119,7 +119,7 @@ def test_a_log_that_writes_in_a_thread_needs_its_loop(tmp_path: Path) -> None:
 
 
 def test_r06_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(JournalError, match=r"nowhere/a\.db-lock: No such file or directory"):
+    with pytest.raises(JournalError, match="nowhere: there is no such folder"):
         opened(f"sqlite:///{tmp_path}/nowhere/a.db")
 
 
