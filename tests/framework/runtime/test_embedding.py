@@ -4,11 +4,13 @@ import asyncio
 import gc
 import logging
 import runpy
+import shutil
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -303,9 +305,12 @@ def test_it_says_what_is_missing_when_it_was_not_started() -> None:
     runtime.request_stop()
 
 
-def test_the_example_runs(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
-    monkeypatch.chdir(REPOSITORY)
-    example = runpy.run_path("examples/embedded.py")
+def test_the_example_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(REPOSITORY / "config", tmp_path / "config")
+    monkeypatch.chdir(tmp_path)  # where its journal goes
+    example = runpy.run_path(str(REPOSITORY / "examples" / "embedded.py"))
 
     run_simulated(example["main"], start_ns=START_NS)  # the same program, without the waiting
 
