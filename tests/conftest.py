@@ -1,9 +1,11 @@
 """What every test shares: hypothesis profiles, the loop, and the way to recorded data."""
 
+import logging
 import os
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from tests.real_data import real_data_directory
@@ -13,6 +15,17 @@ settings.register_profile("ci", settings.get_profile("default"), derandomize=Tru
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=2_000)
 _DEFAULT_PROFILE = "ci" if "CI" in os.environ else "default"
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", _DEFAULT_PROFILE))
+
+
+def pytest_runtest_teardown() -> None:
+    """Undo what a command called in a test did to this process's logs: the next test reads them."""
+    root = logging.getLogger()
+    root.setLevel(logging.WARNING)
+    for handler in list(root.handlers):
+        if type(handler).__module__.startswith("framework."):
+            root.removeHandler(handler)
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.fixture
