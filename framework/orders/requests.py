@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Protocol
 
 from framework.interfaces import Clock
 from framework.model.commands import CancelOrder, ModifyOrder, VenueCommand
 from framework.model.orders import Order, OrderStatus, RequestState
 from framework.model.records import Record
-from framework.model.reports import EndKind, OrderEnded, OrderReplaced
+from framework.model.reports import EndKind, OrderEnded
 from framework.orders.admission import Admission
 from framework.orders.application import FactApplication
 from framework.orders.order_state import OrderState
@@ -19,6 +20,19 @@ WAITING = RequestState.WAITING
 SENT = RequestState.SENT
 HELD = OrderStatus.HELD
 INITIALISED = OrderStatus.INITIALISED
+
+
+class ChangeHeld(Protocol):
+    """Changes an order that the core keeps, as `HeldOrders.change` does."""
+
+    def __call__(
+        self,
+        order: OrderState,
+        *,
+        quantity: Decimal | None,
+        price: Decimal | None,
+        stop_price: Decimal | None,
+    ) -> None: ...
 
 
 class Requests:
@@ -35,6 +49,7 @@ class Requests:
         wants: Callable[[type, str], bool],
         send: Callable[[VenueCommand], None],
         record: Callable[[Record], None],
+        change_held: ChangeHeld,
     ) -> None:
         self._registry = registry
         self._admission = admission
@@ -44,6 +59,7 @@ class Requests:
         self._wants = wants
         self._send = send
         self._record = record
+        self._change_held = change_held
 
     def cancel(self, order_id: str) -> str | None:
         """Take an order back: None when the request is on its way, else why it makes no sense."""
@@ -101,17 +117,7 @@ class Requests:
         if isinstance(verdict, Refused):
             return verdict.reason
         if facts.status is HELD:  # nobody else has to agree
-            self._application.apply(
-                OrderReplaced(
-                    order_id,
-                    1 + (facts.replaced.revision if facts.replaced is not None else 0),
-                    total,
-                    now_ns,
-                    price,
-                    stop_price,
-                    evidence="core",
-                )
-            )
+            self._change_held(order, quantity=total, price=price, stop_price=stop_price)
             return None
         revision = 1 + max(facts.modify_revision, facts.replaced.revision if facts.replaced else 0)
         order.pending = ModifyOrder(
