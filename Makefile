@@ -45,6 +45,6 @@ soak: install
 # Keeps the versions that are locked; make lock UPGRADE=--upgrade takes the newest.
 lock: install
 	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet $(UPGRADE) \
-		--extra data,report,postgres,calendars,dev --build-deps-for editable --strip-extras --allow-unsafe \
+		--extra data,report,postgres,fast,kalshi,calendars,dev --build-deps-for editable --strip-extras --allow-unsafe \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--output-file requirements.lock pyproject.toml

@@ -5,7 +5,15 @@ FrameworkError
 ├── DataError                a data file cannot be read, or says something impossible
 ├── VenueError               the other side refused, or broke its own rules
 │   ├── VenueUnavailable     retry later; whether it acted is a question, not an answer
-│   └── RateLimited          retry after `retry_after_s`
+│   │   └── NotSent          retry later; certainly not a byte has left
+│   ├── RateLimited          retry after `retry_after_s`
+│   ├── RequestRefusedByVenue    it answered with a refusal: status, code and text
+│   │   ├── AccessRefused    the key, its signature or its rights (401, 403)
+│   │   ├── NotFound         there is no such thing (404)
+│   │   ├── Conflict         it contradicts what is there already (409)
+│   │   └── InvalidRequest   any other 4xx
+│   ├── SubscriptionRefused  a stream was refused, or ended by the venue
+│   └── MalformedMessage     what came cannot be read, or says something impossible
 ├── StreamError              numbered data can no longer be trusted
 │   ├── SequenceGap          a delta is missing; take a new snapshot
 │   └── ChannelOverflow      the reader fell behind a channel that must not drop
@@ -67,6 +75,10 @@ class VenueUnavailable(VenueError):
     is_retryable = True
 
 
+class NotSent(VenueUnavailable):
+    """The request did not leave: there was no connection, no room, or no time."""
+
+
 class RateLimited(VenueError):
     """The venue asks for a pause of `retry_after_s` seconds."""
 
@@ -76,6 +88,48 @@ class RateLimited(VenueError):
         super().__init__(f"{venue} asks for a pause of {retry_after_s:.1f} s")
         self.venue = venue
         self.retry_after_s = retry_after_s
+
+
+class RequestRefusedByVenue(VenueError):
+    """The venue answered a request with a refusal; `code` is its own word, "" if it gave none."""
+
+    def __init__(self, venue: str, status: int, code: str = "", text: str = "") -> None:
+        said = " ".join(part for part in (code, text) if part)
+        super().__init__(f"{venue} answered {status}: {said}" if said else f"{venue}: {status}")
+        self.venue = venue
+        self.status = status
+        self.code = code
+        self.text = text
+
+
+class AccessRefused(RequestRefusedByVenue):
+    """The key, its signature or its rights (401, 403); trying again cannot help."""
+
+
+class NotFound(RequestRefusedByVenue):
+    """There is no such thing, or not yet (404)."""
+
+
+class Conflict(RequestRefusedByVenue):
+    """It contradicts what is there already (409), such as an order id that was used."""
+
+
+class InvalidRequest(RequestRefusedByVenue):
+    """The venue does not take a request like this (400 and other 4xx)."""
+
+
+class SubscriptionRefused(VenueError):
+    """A stream was refused or ended by the venue; `code` is the venue's number, 0 if none."""
+
+    def __init__(self, stream: str, code: int, text: str) -> None:
+        super().__init__(f"{stream}: {text} (code {code})" if code else f"{stream}: {text}")
+        self.stream = stream
+        self.code = code
+        self.text = text
+
+
+class MalformedMessage(VenueError):
+    """What came cannot be read, or says something impossible; it is counted and skipped."""
 
 
 class StreamError(FrameworkError):

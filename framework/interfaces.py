@@ -5,10 +5,11 @@ Every long-lived object has `run()`, which goes on until cancelled; its caller o
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from random import Random
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
+from framework.model.book_recovery import RecoveryOptions
 from framework.model.commands import VenueCommand
 from framework.model.events import Event
 from framework.model.instrument import Instrument
@@ -23,6 +24,10 @@ from framework.model.venue_state import (
     PositionReport,
     VenueReport,
 )
+from framework.settings.secrets import Secret
+
+if TYPE_CHECKING:
+    import aiohttp  # only adapters that connect need it
 
 T = TypeVar("T")
 
@@ -90,6 +95,16 @@ class AdapterContext(Protocol):
     async def blocking(self, function: Callable[[], T]) -> T:
         """Run blocking work in a worker thread; inline in a simulated world."""
 
+    def connector(self) -> "aiohttp.BaseConnector":
+        """Return a new connector of the real or the simulated network; its session owns it."""
+
+    def secret(self, reference: str) -> Secret:
+        """Return the secret behind `env:NAME` or `file:PATH`.
+
+        Raises:
+            ConfigError: it is not set, cannot be read, or is open to others.
+        """
+
 
 class MarketFeed(Protocol):
     """Market data of one venue."""
@@ -110,10 +125,22 @@ class MarketFeed(Protocol):
 
 
 @runtime_checkable
-class ProvidesSnapshots(Protocol):
-    """A feed that can be asked for a whole book, because a gap left it stale."""
+class RecoversBooks(Protocol):
+    """A feed whose books the core keeps true: it says how its stream behaves and helps out.
 
+    The core asks when a gap left a book stale; the feed answers with a `BookSnapshot`, in its
+    own time. A feed that lacks this publishes books that heal by themselves; one that numbers
+    them itself publishes `GapDetected` when they cannot be trusted, and a snapshot later.
+    """
+
+    @property
+    def book_recovery(self) -> RecoveryOptions: ...
     def request_snapshot(self, instrument: str) -> None: ...
+    def resubscribe(self, instrument: str) -> None:
+        """Take the book's subscription back and ask for it anew."""
+
+    def reconnect(self, reason: str) -> None:
+        """Drop the connection and open a new one."""
 
 
 class RecordedFeed(Protocol):

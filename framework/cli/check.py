@@ -30,6 +30,7 @@ def check(settings: Settings) -> list[str]:
         DataError: recorded data is missing, or its header does not fit.
     """
     from framework.clock.clock import VirtualClock
+    from framework.net.connectors import no_connector
     from framework.runtime.wiring import Seams, build, describe
     from framework.simulation.loop import seeded_random
     from framework.store.memory import MemoryLog
@@ -38,6 +39,7 @@ def check(settings: Settings) -> list[str]:
         clock=VirtualClock(),
         random_for=lambda name: seeded_random(settings.seed, name),
         blocking=_inline,
+        connector=no_connector,
     )
     return describe(settings, build(settings, seams, MemoryLog(), journal_id="check"))
 

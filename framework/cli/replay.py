@@ -35,6 +35,7 @@ from framework.errors import ConfigError, DataError
 from framework.interfaces import OrderLog
 from framework.model.inputs import SessionStarted
 from framework.model.records import AlertRaised, Record
+from framework.net.connectors import no_connector
 from framework.runtime.journal import inputs_directory, opened
 from framework.runtime.services import Services
 from framework.runtime.session import Session
@@ -119,7 +120,7 @@ def _play_session(
     async def main() -> Verdict:
         clock = PlaybackClock(start.time_ns)
         random_for = partial(seeded_random, start.seed)
-        seams = Seams(clock=clock, random_for=random_for, blocking=_refuse)
+        seams = Seams(clock=clock, random_for=random_for, blocking=_refuse, connector=no_connector)
         services = Services(settings, seams, is_alone=True, is_recorded=start.is_pumped)
         system = build(settings, seams, order_log, journal_id=start.journal_id, tell=_tell_nobody)
         Supervisor(system.engine, system.runs)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import msgspec
 
-SECOND_NS = 1_000_000_000
+from framework.model.book_recovery import Deadlines
 
 
 class RequestSnapshot(msgspec.Struct, frozen=True, gc=False, tag="request_snapshot"):
@@ -49,16 +49,6 @@ class Alert(msgspec.Struct, frozen=True, gc=False, tag="alert"):
 
 
 Request = RequestSnapshot | Resubscribe | Reconnect | Alert
-
-
-class Deadlines(msgspec.Struct, frozen=True):
-    """When an open gap leads to the next step; nanoseconds."""
-
-    request_ns: int = SECOND_NS  # an unanswered request is repeated
-    spacing_ns: int = SECOND_NS // 5  # between two requests for one instrument
-    resubscribe_ns: int = 3 * SECOND_NS
-    reconnect_ns: int = 10 * SECOND_NS
-    alert_ns: int = 30 * SECOND_NS
 
 
 def always(_now_ns: int) -> bool:

@@ -21,9 +21,10 @@ from framework.errors import StreamError
 from framework.market.book import check_levels, check_snapshot
 from framework.market.chronology import Chronology
 from framework.market.escalation import Escalation, Request, always
-from framework.market.recovery_options import RecoveryOptions, RecoveryStatistics
+from framework.market.recovery_statistics import RecoveryStatistics
 from framework.market.replay_buffer import ReplayBuffer
 from framework.market.sequence import SequenceTracker, Verdict
+from framework.model.book_recovery import RecoveryOptions
 from framework.model.events import GapDetected, Resynced
 from framework.model.market_data import BookDelta, BookSnapshot
 

@@ -27,6 +27,7 @@ from framework.engine.engine import Engine
 from framework.errors import FrameworkError, InvariantBroken
 from framework.interfaces import MarketFeed, OrderLog
 from framework.model.events import RunStarted, TradingStarted
+from framework.net.connectors import open_connector
 from framework.runtime.journal import open_journal
 from framework.runtime.keeping import Keeping
 from framework.runtime.services import Services
@@ -202,10 +203,18 @@ class Runtime:
                 if self.is_recorded
                 else LiveClock(wall_ns=lambda: loop.now_ns, monotonic_ns=lambda: loop.now_ns)
             )
-            return Seams(clock=clock, random_for=loop.random_for, blocking=_inline)
+            return Seams(
+                clock=clock,
+                random_for=loop.random_for,
+                blocking=_inline,
+                connector=open_connector,
+            )
         clock = VirtualClock() if self.is_recorded else LiveClock()
         return Seams(
-            clock=clock, random_for=lambda name: seeded_random(seed, name), blocking=_in_thread
+            clock=clock,
+            random_for=lambda name: seeded_random(seed, name),
+            blocking=_in_thread,
+            connector=open_connector,
         )
 
     async def _start(self, seams: Seams, system: System, supervisor: Supervisor) -> None:

@@ -30,11 +30,12 @@ Blocking = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 class Seams(msgspec.Struct):
-    """Where time, chance and blocking work come from (law 1)."""
+    """Where time, chance, blocking work and connections come from (law 1)."""
 
     clock: Clock
     random_for: Callable[[str], Random]
     blocking: Blocking
+    connector: Callable[[], Any]  # makes an `aiohttp.BaseConnector`
 
 
 class Run(msgspec.Struct, eq=False):

@@ -1,5 +1,6 @@
 """Venues and accounts of a configuration: adapters, simulated counterparts, brokers."""
 
+import os
 from collections.abc import Callable
 from decimal import Decimal
 from random import Random
@@ -31,6 +32,7 @@ from framework.runtime.dry_run import DryRunBroker
 from framework.runtime.system import Blocking, Seams, VenueParts
 from framework.settings.decoding import decode_section
 from framework.settings.modes import DataSource, Mode, OrderRoute, data_and_orders
+from framework.settings.secrets import Secret, resolve_secret
 from framework.settings.structs import Settings, VenueSettings
 from framework.simulation.costs import CostModel, CostSettings
 from framework.simulation.fills import FillSettings, fill_model
@@ -55,12 +57,20 @@ class _Context(msgspec.Struct):
     publish: Publish
     random_of: Callable[[str], Random]
     blocking_of: Blocking
+    connector: Callable[[], Any]
+    allows_literal_secrets: bool
 
     def random_for(self, name: str) -> Random:
         return self.random_of(f"{self.venue}/{name}")
 
     async def blocking(self, function: Callable[[], Any]) -> Any:
         return await self.blocking_of(function)
+
+    def secret(self, reference: str) -> Secret:
+        try:
+            return resolve_secret(reference, os.environ, allows_literal=self.allows_literal_secrets)
+        except ValueError as error:
+            raise ConfigError(str(error), key="settings") from error
 
 
 class NoBroker:
@@ -104,6 +114,8 @@ def build_venue(
         publish=engine.bus.publish,
         random_of=seams.random_for,
         blocking_of=seams.blocking,
+        connector=seams.connector,
+        allows_literal_secrets=settings.mode is not Mode.LIVE,
     )
     section = {
         "source": venue.source,

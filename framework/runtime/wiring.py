@@ -17,8 +17,8 @@ from framework.engine.safeguards import Safeguards
 from framework.engine.snapshots import CoreParts
 from framework.engine.venue_truth import VenueTruth
 from framework.errors import ConfigError
-from framework.interfaces import MarketFeed, OrderLog, ProvidesSnapshots
-from framework.market.escalation import Request, RequestSnapshot, Resubscribe
+from framework.interfaces import MarketFeed, OrderLog, RecoversBooks
+from framework.market.escalation import Reconnect, Request, RequestSnapshot, Resubscribe
 from framework.model.account import Account, CashBooked, Position, Settled
 from framework.model.events import (
     ConnectionChanged,
@@ -187,8 +187,14 @@ def _ask_for_prices(feeds: Mapping[str, MarketFeed], instrument: str) -> None:
 def _ask_for_book(feeds: Mapping[str, MarketFeed], instrument: str, request: Request) -> None:
     """Pass what a stale book needs to the feed of its venue, where that can provide it."""
     feed = feeds.get(venue_of(instrument))
-    if isinstance(feed, ProvidesSnapshots) and isinstance(request, RequestSnapshot | Resubscribe):
+    if not isinstance(feed, RecoversBooks):
+        log_request(instrument, request)
+    elif isinstance(request, RequestSnapshot):
         feed.request_snapshot(instrument)
+    elif isinstance(request, Resubscribe):
+        feed.resubscribe(instrument)
+    elif isinstance(request, Reconnect):
+        feed.reconnect(f"no true book of {instrument} for {request.age_ns / 1e9:.0f} s")
     else:
         log_request(instrument, request)
 

@@ -7,10 +7,14 @@ from decimal import Decimal
 from random import Random
 from typing import Any, TypeVar, cast
 
+import aiohttp
+
 from framework.clock.clock import LoopClock
 from framework.interfaces import Clock, MarketView
 from framework.model.commands import CancelOrder, ModifyOrder, SubmitOrder
 from framework.model.orders import OrderIntent, OrderType, Side
+from framework.net.connectors import open_connector
+from framework.settings.secrets import Secret
 from framework.simulation.loop import SimulatedLoop, run_simulated
 from tests.broker import protocol as wire
 from tests.broker.__main__ import opened_books
@@ -105,6 +109,14 @@ class RigContext:
     async def blocking(self, function: Callable[[], T]) -> T:
         """Call it."""
         return function()
+
+    def connector(self) -> aiohttp.BaseConnector:
+        """Return one of the simulated network."""
+        return open_connector()
+
+    def secret(self, reference: str) -> Secret:
+        """Return the text itself."""
+        return Secret(reference)
 
     def take(self, *kinds: type) -> list[Any]:
         """Return the events of these types since the last call, and forget all."""

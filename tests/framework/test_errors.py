@@ -46,7 +46,7 @@ def test_every_drawn_class_says_what_it_means() -> None:
 def test_only_what_may_work_later_is_retryable() -> None:
     retryable = {name for name in class_tree() if getattr(errors, name).is_retryable}
 
-    assert retryable == {"VenueUnavailable", "RateLimited"}
+    assert retryable == {"VenueUnavailable", "NotSent", "RateLimited"}
 
 
 @pytest.mark.parametrize(

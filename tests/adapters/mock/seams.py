@@ -4,10 +4,14 @@ from collections.abc import Callable
 from random import Random
 from typing import TypeVar
 
+import aiohttp
+
 from framework.interfaces import MarketView
 from framework.model.events import Event
 from framework.model.reports import OrderFact
 from framework.model.venue_state import VenueReport
+from framework.net.connectors import open_connector
+from framework.settings.secrets import Secret
 from tests.fakes import ManualClock
 
 T = TypeVar("T")
@@ -42,3 +46,9 @@ class HandContext:
 
     async def blocking(self, function: Callable[[], T]) -> T:
         return function()
+
+    def connector(self) -> aiohttp.BaseConnector:
+        return open_connector()
+
+    def secret(self, reference: str) -> Secret:
+        return Secret(reference)

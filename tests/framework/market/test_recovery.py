@@ -6,9 +6,10 @@ from math import nan
 import msgspec
 import pytest
 
-from framework.market.escalation import Alert, Deadlines, Reconnect, RequestSnapshot, Resubscribe
+from framework.market.escalation import Alert, Reconnect, RequestSnapshot, Resubscribe
 from framework.market.fast_book import FastOrderBook
 from framework.market.recovery import BookRecovery, BookState, Output, RecoveryOptions
+from framework.model.book_recovery import Deadlines
 from framework.model.events import GapDetected, Resynced
 from framework.model.market_data import BookDelta, BookSnapshot, Level
 from tests.framework.market.true_venue import Arrival, Faults, TrueVenue

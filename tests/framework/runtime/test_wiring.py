@@ -12,6 +12,7 @@ from framework.clock.clock import VirtualClock
 from framework.errors import ConfigError
 from framework.model.account import CashBooked
 from framework.model.market_data import Quote
+from framework.net.connectors import no_connector
 from framework.runtime.adapters import find_adapter
 from framework.runtime.wiring import Seams, build, describe
 from framework.settings.modes import DataSource, Mode, OrderRoute
@@ -51,7 +52,12 @@ async def inline(function: Any) -> Any:
 def built(chosen: Settings) -> Any:
     """Return the system of a configuration, not started."""
     clock = VirtualClock()
-    seams = Seams(clock=clock, random_for=lambda name: seeded_random(1, name), blocking=inline)
+    seams = Seams(
+        clock=clock,
+        random_for=lambda name: seeded_random(1, name),
+        blocking=inline,
+        connector=no_connector,
+    )
     return build(chosen, seams, MemoryLog(), journal_id="test")
 
 

@@ -1,8 +1,18 @@
-"""What a book recovery is told about its venue, and what it counts."""
+"""How a venue's book stream behaves, and how long a hole in it may stay open."""
 
 import msgspec
 
-from framework.market.escalation import Deadlines
+SECOND_NS = 1_000_000_000
+
+
+class Deadlines(msgspec.Struct, frozen=True):
+    """When an open gap leads to the next step; nanoseconds."""
+
+    request_ns: int = SECOND_NS  # an unanswered request is repeated
+    spacing_ns: int = SECOND_NS // 5  # between two requests for one instrument
+    resubscribe_ns: int = 3 * SECOND_NS
+    reconnect_ns: int = 10 * SECOND_NS
+    alert_ns: int = 30 * SECOND_NS
 
 
 class RecoveryOptions(msgspec.Struct, frozen=True):
@@ -26,15 +36,3 @@ class RecoveryOptions(msgspec.Struct, frozen=True):
     reorder_ns: int = 200_000_000
     clock_tolerance_ns: int = 0
     deadlines: Deadlines = Deadlines()
-
-
-class RecoveryStatistics(msgspec.Struct):
-    """What happened so far; counts."""
-
-    gaps: int = 0
-    duplicates: int = 0
-    restarts: int = 0  # the stream began again at a low number
-    early_snapshots: int = 0  # would have left a hole: asked again
-    late_snapshots: int = 0  # older than a book in order: ignored
-    bad_messages: int = 0  # refused for their levels
-    overflows: int = 0  # deltas that fell out of the buffer
