@@ -26,7 +26,7 @@ from framework.risk.limits.permission import Emulated
 from framework.risk.runaway import Runaways
 from framework.settings.risk_limits import RiskSettings
 
-TELLING = (GapDetected, DataStale, Resynced, MarketStatus)
+TELLING = (DataStale, Resynced, MarketStatus)
 CostOf = Callable[[str, Instrument, Side, Decimal, Decimal], Decimal]
 
 
@@ -70,6 +70,7 @@ class Safeguards:
         engine.gate.use(standard_checks(settings, self.inputs, self.conditions, emulated=emulated))
         for event_type in TELLING:
             engine.bus.set_step(event_type, self.conditions.hear)
+        engine.bus.set_step(GapDetected, self._hear_gap)
         self._settings = settings
         self._day = Wakeup(engine.clock, self._start_day)
 
@@ -85,6 +86,10 @@ class Safeguards:
 
         self._engine.gate.on_denied = denied
         self._hear()
+
+    def _hear_gap(self, gap: GapDetected) -> None:
+        self._engine.books.on_gap(gap)
+        self.conditions.hear(gap)
 
     def start(self) -> None:
         """Begin to count: after the log was read."""

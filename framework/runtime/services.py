@@ -168,6 +168,7 @@ class Services:
 
     def _on_connection(self, event: ConnectionChanged) -> None:
         """After a link came back, nothing is known of its accounts until they are asked."""
+        self._system.engine.books.on_connection(event)
         if event.link == FEED or self._system.truth is None:
             return
         was_up = self._links.get((event.venue, event.link), False)

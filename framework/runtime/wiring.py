@@ -110,6 +110,9 @@ def build(
     truth = _truth(settings, engine, book, care, ids, alert)
     feeds = {name: parts.adapter.feed for name, parts in venues.items() if parts.adapter.feed}
     engine.books.on_request = partial(_ask_for_book, feeds)
+    engine.books.options = {
+        name: feed.book_recovery for name, feed in feeds.items() if isinstance(feed, RecoversBooks)
+    }
     engine.market_watch.on_first = partial(_ask_for_prices, feeds)
     runs = [
         _run(index, strategy, engine, feeds, seams)

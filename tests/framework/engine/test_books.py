@@ -2,10 +2,13 @@
 
 from decimal import Decimal
 
+import msgspec
+
 from framework.bus.bus import Bus
-from framework.engine.books import Books
+from framework.engine.books import SNAPSHOTS_PER_SECOND, Books
 from framework.market.escalation import Request
-from framework.model.events import GapDetected
+from framework.model.book_recovery import RecoveryOptions
+from framework.model.events import ConnectionChanged, ConnectionState, GapDetected
 from framework.model.instrument import Instrument, PriceRange
 from framework.model.market_data import BookChanged, BookDelta, BookSnapshot
 from tests.fakes import ManualClock
@@ -72,3 +75,56 @@ def test_r41_a_stale_book_asks_by_the_clock_although_no_message_comes() -> None:
 
     bus.publish(snapshot(9, 20 * SECOND_NS))
     assert books.by_instrument[NAME].is_synced
+
+
+def test_r41_a_gap_that_the_feed_found_makes_its_book_stale_until_a_snapshot() -> None:
+    bus, books, _, _ = make()
+    bus.set_step(GapDetected, books.on_gap)
+    bus.publish(snapshot(1))
+    book = books.by_instrument[NAME]
+
+    bus.publish(GapDetected(NAME, "stream 3 of the feed", 5, 7, 0))
+    is_stale = not book.is_synced
+    bus.publish(delta(2))
+    is_still_stale = not book.is_synced
+    bus.publish(snapshot(3, SECOND_NS))
+    bus.publish(delta(4, SECOND_NS, size=5.0))
+
+    assert (is_stale, is_still_stale) == (True, True)
+    assert (book.is_synced, book.best_bid) == (True, (10.0, 5.0))
+
+
+def test_a_lost_market_data_link_makes_every_book_of_its_venue_stale() -> None:
+    bus, books, _, _ = make()
+    bus.set_step(ConnectionChanged, books.on_connection)
+    bus.publish(snapshot(1))
+    other = BookSnapshot("w:X", 0, 0, 1, ((10.0, 1.0),), ((11.0, 1.0),))
+    bus.publish(other)
+
+    def change(link: str, state: ConnectionState) -> None:
+        bus.publish(ConnectionChanged("v", link, state, 0))
+
+    change("orders", ConnectionState.RECONNECTING)
+    change("feed", ConnectionState.STREAMING)
+    is_untouched = books.by_instrument[NAME].is_synced
+    change("feed", ConnectionState.RECONNECTING)
+
+    assert is_untouched
+    assert not books.by_instrument[NAME].is_synced
+    assert books.by_instrument["w:X"].is_synced
+
+
+def test_r41_500_gaps_at_once_make_no_storm_of_requests() -> None:
+    bus, books, clock, requests = make()
+    books.options = {"v": RecoveryOptions(can_request_snapshot=True)}
+    names = [f"v:{number}" for number in range(500)]
+    for name in names:
+        bus.publish(msgspec.structs.replace(snapshot(1), instrument=name))
+    for name in names:
+        bus.publish(msgspec.structs.replace(delta(3), instrument=name))
+
+    asked_at_once = len(requests)
+    clock.advance_to(SECOND_NS - 1)
+
+    assert asked_at_once == SNAPSHOTS_PER_SECOND
+    assert len(requests) == SNAPSHOTS_PER_SECOND
