@@ -56,6 +56,8 @@ class Clock(Protocol):
 class BookView(Protocol):
     """Reads of an order book; prices and sizes are plain floats the caller may keep."""
 
+    instrument: str
+
     @property
     def is_synced(self) -> bool: ...
     @property

@@ -13,7 +13,7 @@ LINES = (  # a line may import those above it here
     {"clock", "bus", "market", "indicators", "interfaces", "settings"},
     {"orders", "portfolio", "risk", "simulation", "net", "store", "alerts"},
     {"strategy", "engine", "server"},
-    {"runtime", "backtest"},
+    {"runtime", "backtest", "adapter_kit"},
     {"cli", "__main__"},
 )
 RANK = {name: rank for rank, names in enumerate(LINES) for name in names}
