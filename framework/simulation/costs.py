@@ -36,6 +36,7 @@ _PAID_IN_FULL = frozenset({InstrumentKind.SPOT, InstrumentKind.OPTION, Instrumen
 _UP = Context(prec=28, rounding=ROUND_CEILING, traps=[InvalidOperation, DivisionByZero, Overflow])
 _multiply_up = _UP.multiply
 _BPS = Decimal("0.0001")
+_LARGEST_VARIANCE = Decimal("0.25")  # of price × (1 − price), at one half
 
 
 class CostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +45,7 @@ class CostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         fees_bps: for makers and takers alike, unless `maker_bps` or `taker_bps` is given;
             a negative `maker_bps` is a rebate.
+        quadratic: of a binary's takers, × quantity × price × (1 − price); Kalshi's is 0.07.
         per_unit: per unit of quantity, in the instrument's currency.
         per_order: once per order, with its first fill.
         minimum: the least an order's first fill pays; later fills pay their own share on top.
@@ -58,6 +60,7 @@ class CostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fees_bps: Decimal = ZERO
     maker_bps: Decimal | None = None
     taker_bps: Decimal | None = None
+    quadratic: Decimal = ZERO
     per_unit: Decimal = ZERO
     per_order: Decimal = ZERO
     minimum: Decimal = ZERO
@@ -83,6 +86,7 @@ class CostModel:
         self._maker = multiply(maker, _BPS)
         self._taker = multiply(taker, _BPS)
         self._worst = max(self._maker, self._taker)
+        self._quadratic = settings.quadratic
         self._per_unit = settings.per_unit
         self._per_order = settings.per_order
         self._minimum = settings.minimum
@@ -103,7 +107,8 @@ class CostModel:
     ) -> tuple[Fee, ...]:
         """Return the fees of one fill; `is_first` tells whether it is its order's first.
 
-        fee = |price × quantity × multiplier| × rate + per_unit × quantity, and for the first
+        fee = |price × quantity × multiplier| × rate + per_unit × quantity, for a binary's taker
+        + quadratic × quantity × price × (1 − price), and for the first
         fill of an order max(minimum, fee + per_order); unknown liquidity pays the higher rate.
         """
         if liquidity is _TAKER:
@@ -112,6 +117,11 @@ class CostModel:
             rate = self._maker if liquidity is _MAKER else self._worst
         notional = instrument.notional(price, quantity)
         amount = _multiply_up(notional if notional >= ZERO else absolute(notional), rate)
+        if self._quadratic and liquidity is not _MAKER and instrument.kind is _BINARY:
+            variance = _multiply_up(price, subtract(ONE, price))
+            amount = _UP.add(
+                amount, _multiply_up(_multiply_up(quantity, variance), self._quadratic)
+            )
         if self._has_extras:
             amount = self._with_extras(amount, quantity, is_first=is_first)
         if not amount:
@@ -210,6 +220,9 @@ class CostModel:
             return ZERO  # taken from what is received
         share = _multiply_up(absolute(instrument.notional(price, quantity)), self._worst)
         share = _UP.add(share, _multiply_up(quantity, self._per_unit))
+        if self._quadratic and instrument.kind is _BINARY:
+            most = _multiply_up(self._quadratic, _LARGEST_VARIANCE)
+            share = _UP.add(share, _multiply_up(quantity, most))
         return max(ZERO, _UP.add(share, max(self._minimum, self._per_order)))
 
 

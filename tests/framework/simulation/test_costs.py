@@ -104,6 +104,33 @@ def test_a_binary_reserves_what_it_can_lose() -> None:
     assert CostModel().margin(BINARY, -TEN, Decimal("0.3")).initial == Decimal("7.0")
 
 
+def test_a_binarys_taker_pays_by_the_variance_of_its_outcome() -> None:
+    costs = CostModel(CostSettings(quadratic=Decimal("0.07")))
+
+    assert costs.charges(BINARY, BUY, TEN, Decimal("0.4"), TAKER) == usd("0.168")
+    assert costs.charges(BINARY, BUY, TEN, Decimal("0.4"), MAKER) == ()
+    assert costs.charges(ABC, BUY, TEN, Decimal("0.4"), TAKER) == ()
+
+
+@given(
+    rate=st.decimals("0", "1", places=4),
+    side=st.sampled_from(Side),
+    price=st.decimals("0.01", "0.99", places=2),
+    parts=st.lists(positive, min_size=1, max_size=5),
+)
+def test_no_split_of_a_binary_costs_more_than_its_reserve(
+    rate: Decimal, side: Side, price: Decimal, parts: list[Decimal]
+) -> None:
+    costs = CostModel(CostSettings(quadratic=rate))
+    at_risk = price if side is BUY else 1 - price
+
+    paid = sum((at_risk * part for part in parts), Decimal(0))
+    for part in parts:
+        paid += sum(fee.amount for fee in costs.charges(BINARY, side, part, price, TAKER))
+
+    assert paid <= costs.reserve(BINARY, side, sum(parts, Decimal(0)), price)
+
+
 def test_a_margined_position_binds_its_rates_and_a_paid_one_nothing() -> None:
     costs = CostModel(
         CostSettings(initial_margin=Decimal("0.2"), maintenance_margin=Decimal("0.1"))
