@@ -43,7 +43,7 @@ async def makes_legal_moves_only(stage: Stage) -> None:
     """However the connection breaks, CONNECTED follows CONNECTING alone, and nothing CLOSED."""
     await _streaming(stage)
     for _ in range(5):
-        stage.rig.inflict(Fault.CUT)
+        stage.inflict(Fault.CUT)
         await stage.pass_time(20.0)
     for link in links_of(stage):
         for old, new in pairwise(states_of(stage, link)):
@@ -59,7 +59,7 @@ async def reconnects_with_fresh_credentials(stage: Stage) -> None:
     """R-43: each attempt takes a new token, signature or timestamp."""
     await _streaming(stage)
     first_count = len(stage.rig.logins())
-    stage.rig.inflict(Fault.CUT)
+    stage.inflict(Fault.CUT)
     await stage.until(lambda: len(stage.rig.logins()) > first_count, "a new attempt", within_s=60.0)
     await stage.until_synced(within_s=60.0)
     logins = stage.rig.logins()
@@ -71,8 +71,8 @@ async def backs_off_while_refused(stage: Stage) -> None:
     """R-43: a minute of refusals costs a handful of attempts, and then it goes on."""
     await _streaming(stage)
     before = len(stage.rig.logins())
-    stage.rig.inflict(Fault.REFUSE, duration_s=60.0)
-    stage.rig.inflict(Fault.CUT)
+    stage.inflict(Fault.REFUSE, duration_s=60.0)
+    stage.inflict(Fault.CUT)
     await stage.pass_time(60.0)
     attempts = len(stage.rig.logins()) - before
     if attempts > 120:
@@ -84,7 +84,7 @@ async def finds_a_mute_link(stage: Stage) -> None:
     """R-42: silence is noticed within twice the venue's heartbeat, by data."""
     await _streaming(stage)
     await stage.until_synced(within_s=START_S)
-    stage.rig.inflict(Fault.MUTE, duration_s=1_000.0)
+    stage.inflict(Fault.MUTE, duration_s=1_000.0)
     await stage.until(
         lambda: states_of(stage, "feed")[-1] not in LIVE,
         "the mute link is given up",
@@ -100,7 +100,7 @@ async def leaves_nothing_behind(stage: Stage) -> None:
     await stage.until_synced(within_s=START_S)
     before = stage.rig.connection_count
     for _ in range(30):
-        stage.rig.inflict(Fault.CUT)
+        stage.inflict(Fault.CUT)
         await stage.pass_time(5.0)
     await stage.until_synced(within_s=60.0)
     await stage.pass_time(60.0)

@@ -49,7 +49,7 @@ async def obeys_when_told_to_pause(stage: Stage) -> None:
     """A request answered by "too many" has not been executed, and is not repeated by itself."""
     trader = Trader(stage)
     await trader.ready()
-    stage.rig.inflict(Fault.TOO_MANY, count=1)
+    stage.inflict(Fault.TOO_MANY, count=1)
     order_id = trader.submit(stage.rig.passive(Side.BUY))
     await stage.pass_time(60.0)
     if stage.rig.taken_count(order_id):

@@ -135,7 +135,7 @@ async def fills_market_orders(stage: Stage) -> None:
 async def doubts_a_lost_answer(stage: Stage) -> None:
     """R-20, F-01: an order without an answer is in doubt, never rejected, never sent again."""
     trader = await _trader(stage)
-    stage.rig.inflict(Fault.LOSE_ANSWER)
+    stage.inflict(Fault.LOSE_ANSWER)
     order_id = trader.submit(stage.rig.passive(Side.BUY))
     await stage.until(
         lambda: trader.has(order_id, RequestInDoubt) or trader.has(order_id, OrderAccepted),
@@ -158,7 +158,7 @@ async def never_sends_twice(stage: Stage) -> None:
     trader = await _trader(stage)
     sent = []
     for fault in (Fault.CUT, Fault.LOSE_ANSWER, Fault.TOO_MANY, Fault.REFUSE) * 3:
-        stage.rig.inflict(fault, count=1, duration_s=3.0)
+        stage.inflict(fault, count=1, duration_s=3.0)
         sent.append(trader.submit(stage.rig.passive(Side.BUY)))
         await stage.pass_time(5.0)
     stage.rig.heal()

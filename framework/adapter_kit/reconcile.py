@@ -40,8 +40,8 @@ async def knows_nothing_of_what_never_was(stage: Stage) -> None:
     await _trader(stage)
     if await stage.queries.order(stage.rig.account, "KIT-NEVER-WAS-HERE") is not None:
         raise CheckFailed("an order that never was is there")
-    stage.rig.inflict(Fault.REFUSE, duration_s=300.0)
-    stage.rig.inflict(Fault.CUT)
+    stage.inflict(Fault.REFUSE, duration_s=300.0)
+    stage.inflict(Fault.CUT)
     for ask in (stage.queries.open_orders, stage.queries.positions, stage.queries.balances):
         try:
             answer = await ask(stage.rig.account)
@@ -93,8 +93,8 @@ async def finds_what_was_missed(stage: Stage) -> None:
     order_id = trader.submit(terms)
     await trader.until(order_id, OrderAccepted)
     began_ns = stage.clock.now_ns
-    stage.rig.inflict(Fault.REFUSE, duration_s=20.0)
-    stage.rig.inflict(Fault.CUT)
+    stage.inflict(Fault.REFUSE, duration_s=20.0)
+    stage.inflict(Fault.CUT)
     await stage.pass_time(2.0)
     stage.rig.trade_against(order_id, terms.quantity)
     await stage.pass_time(120.0)

@@ -43,7 +43,7 @@ async def survives_lost_frames(stage: Stage) -> None:
     """R-41: a lost message is noticed, said, and healed; nothing wrong is shown meanwhile."""
     await _synced(stage)
     for _ in range(10):
-        stage.rig.inflict(Fault.LOSE, count=2)
+        stage.inflict(Fault.LOSE, count=2)
         await stage.pass_time(10.0)
     await _healed(stage)
     if not stage.of(GapDetected):
@@ -54,7 +54,7 @@ async def ignores_repeated_frames(stage: Stage) -> None:
     """R-41: a repeat is never applied."""
     await _synced(stage)
     for _ in range(10):
-        stage.rig.inflict(Fault.REPEAT, count=3)
+        stage.inflict(Fault.REPEAT, count=3)
         await stage.pass_time(3.0)
     await _healed(stage)
 
@@ -63,7 +63,7 @@ async def survives_swapped_frames(stage: Stage) -> None:
     """R-40: messages in the wrong order are put in order, or count as a gap."""
     await _synced(stage)
     for _ in range(10):
-        stage.rig.inflict(Fault.SWAP, count=1)
+        stage.inflict(Fault.SWAP, count=1)
         await stage.pass_time(5.0)
     await _healed(stage)
 
@@ -72,7 +72,7 @@ async def survives_garbled_frames(stage: Stage) -> None:
     """R-45: what cannot be read changes nothing, and the link stays or comes back."""
     await _synced(stage)
     for _ in range(5):
-        stage.rig.inflict(Fault.GARBLE, count=1)
+        stage.inflict(Fault.GARBLE, count=1)
         await stage.pass_time(10.0)
     await _healed(stage)
 
@@ -81,7 +81,7 @@ async def survives_reconnects(stage: Stage) -> None:
     """R-40: after each break the books are stale until they are true again."""
     await _synced(stage)
     for _ in range(6):
-        stage.rig.inflict(Fault.CUT)
+        stage.inflict(Fault.CUT)
         await stage.pass_time(0.5)
         if any(book.is_synced for book in stage.books.by_instrument.values()):
             await stage.until_synced(within_s=HEAL_S, indices=BOTH)
@@ -92,8 +92,8 @@ async def survives_reconnects(stage: Stage) -> None:
 async def goes_on_asking_for_snapshots(stage: Stage) -> None:
     """R-41: no snapshot for a minute leaves nothing silently open afterwards."""
     await _synced(stage)
-    stage.rig.inflict(Fault.NO_SNAPSHOT, duration_s=60.0)
-    stage.rig.inflict(Fault.LOSE, count=2)
+    stage.inflict(Fault.NO_SNAPSHOT, duration_s=60.0)
+    stage.inflict(Fault.LOSE, count=2)
     await stage.pass_time(60.0)
     await _healed(stage)
 

@@ -6,8 +6,7 @@ import msgspec
 
 from framework.adapter_kit import connection, data, limits, orders, reconcile, recovery
 from framework.adapter_kit.rig import VenueRig
-from framework.adapter_kit.stage import Build, CheckFailed, Stage, staged
-from framework.errors import FrameworkError
+from framework.adapter_kit.stage import Build, CheckFailed, CheckSkipped, Stage, staged
 from framework.simulation.loop import run_simulated
 
 Check = Callable[[Stage], Awaitable[None]]
@@ -26,12 +25,13 @@ LIMIT_NS = 24 * 3_600_000_000_000
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """How one check went; `failure` is "" where it held."""
+    """How one check went; `failure` is "" where it held, `skipped` says why it was not played."""
 
     area: str
     check: str
     promise: str
     failure: str = ""
+    skipped: str = ""
 
 
 def play(check: Check, build: Build, make_rig: MakeRig, *, seed: int = 0) -> None:
@@ -39,6 +39,7 @@ def play(check: Check, build: Build, make_rig: MakeRig, *, seed: int = 0) -> Non
 
     Raises:
         CheckFailed: it did not hold.
+        CheckSkipped: the venue lacks a fault that it needs.
     """
 
     async def main() -> None:
@@ -55,13 +56,15 @@ def score(
     verdicts = []
     for area in areas:
         for check in AREAS[area]:
-            failure = ""
+            failure = skipped = ""
             try:
                 play(check, build, make_rig, seed=seed)
+            except CheckSkipped as reason:
+                skipped = str(reason)
             except CheckFailed as failed:
                 failure = str(failed)
-            except (FrameworkError, Exception) as error:  # an adapter may raise what it likes
+            except Exception as error:  # an adapter may raise what it likes
                 failure = f"{type(error).__name__}: {error}"
             promise = (check.__doc__ or "").strip().splitlines()[0]
-            verdicts.append(Verdict(area, check.__name__, promise, failure))
+            verdicts.append(Verdict(area, check.__name__, promise, failure, skipped))
     return verdicts

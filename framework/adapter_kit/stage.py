@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import aiohttp
 
 from framework.adapter_kit.history import BookHistory
-from framework.adapter_kit.rig import VenueRig
+from framework.adapter_kit.rig import Fault, VenueRig
 from framework.bus.bus import Bus
 from framework.clock.clock import LiveClock
 from framework.engine.books import Books
@@ -42,6 +42,10 @@ CORE = (BookSnapshot, BookDelta, GapDetected, ConnectionChanged)  # what moves t
 
 class CheckFailed(Exception):
     """A check did not hold; says what was expected and what was seen."""
+
+
+class CheckSkipped(Exception):
+    """A check needs a fault that this venue cannot inflict."""
 
 
 class Stage:
@@ -129,6 +133,16 @@ class Stage:
             return self.instruments[self.name(index)]
         except KeyError:
             raise CheckFailed(f"the feed does not list {self.name(index)}") from None
+
+    def inflict(self, fault: Fault, *, count: int = 1, duration_s: float = 0.0) -> None:
+        """Break something at the venue.
+
+        Raises:
+            CheckSkipped: the rig does not have this fault.
+        """
+        if fault not in self.rig.faults:
+            raise CheckSkipped(f"the venue has no fault {fault.value!r}")
+        self.rig.inflict(fault, count=count, duration_s=duration_s)
 
     def of(self, *kinds: type[E]) -> list[E]:
         """Return every event of these types so far."""

@@ -45,12 +45,14 @@ def report(verdicts: "list[Verdict]") -> list[str]:
     lines = []
     for area in dict.fromkeys(verdict.area for verdict in verdicts):
         mine = [verdict for verdict in verdicts if verdict.area == area]
-        held = sum(not verdict.failure for verdict in mine)
+        held = sum(not (verdict.failure or verdict.skipped) for verdict in mine)
         lines.append(f"{area:<12} {held:>2} of {len(mine)}")
         for verdict in mine:
+            if verdict.skipped:
+                lines.append(f"  {verdict.check}: not played, {verdict.skipped}")
             if verdict.failure:
                 lines.append(f"  {verdict.check}: {verdict.promise}")
                 lines.append(f"    {verdict.failure}")
-    held = sum(not verdict.failure for verdict in verdicts)
+    held = sum(not (verdict.failure or verdict.skipped) for verdict in verdicts)
     lines.append(f"{'score':<12} {held:>2} of {len(verdicts)}")
     return lines
