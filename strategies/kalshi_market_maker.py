@@ -20,6 +20,8 @@ from framework import (
 
 WORKING = (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
 ONE = Decimal(1)
+DIGITS = 6  # of a dollar: 0.42 + 0.02 is a bit more than 0.44 as a float, and would round up
+Quoted = tuple[Side, Decimal, Decimal]  # side, quantity, price
 Dollars = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -30,9 +32,9 @@ class KalshiMarketMaker(Strategy):
     contract) one minus its price. The fair price is the mid, moved against the inventory by up to
     `skew`. Quotes move when they are off by more than `tolerance`, and never while a request of
     theirs is unanswered. No quote where the fair price is outside `lowest` to `highest` (near the
-    outcome one side has all the news), where the book is not synced, where the market is not
-    open, where the position would pass its limit, and where, if every contract settled the wrong
-    way, more than `maximum_loss` would be gone.
+    outcome one side has all the news), where the book is not synced or the market not open, where
+    the position would pass its limit, and where more than `maximum_loss` would be gone if every
+    quote filled and every contract then settled the wrong way.
     """
 
     class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,8 +99,8 @@ class KalshiMarketMaker(Strategy):
         if not all(map(is_settled, quotes)):
             return
         grid = self.instrument(instrument)
-        bid = grid.round_price(fair - self.settings.edge, towards="below")
-        ask = grid.round_price(fair + self.settings.edge, towards="above")
+        bid = grid.round_price(round(fair - self.settings.edge, DIGITS), towards="below")
+        ask = grid.round_price(round(fair + self.settings.edge, DIGITS), towards="above")
         self.place_quote(instrument, Side.BUY, bid, quotes)
         self.place_quote(instrument, Side.SELL, ask, quotes)
 
@@ -131,7 +133,7 @@ class KalshiMarketMaker(Strategy):
             place(instrument, settings.quantity, price=price, post_only=True)
 
     def fits(self, instrument: str, side: Side, price: Decimal) -> bool:
-        """Whether a fill of one more quote would stay within both limits."""
+        """Whether this quote may fill, and every other one with it, within both limits."""
         settings = self.settings
         held = self.position(instrument).quantity
         after = held + settings.quantity if side is Side.BUY else held - settings.quantity
@@ -139,18 +141,30 @@ class KalshiMarketMaker(Strategy):
             return True
         if abs(after) > settings.maximum_position:
             return False
-        added = settings.quantity * (price if side is Side.BUY else ONE - price)
-        return self.loss_at_worst() + added <= settings.maximum_loss
-
-    def loss_at_worst(self) -> Decimal:
-        """Return what is lost if every contract held settles the wrong way, in dollars."""
         loss = Decimal(0)
-        for instrument in self.settings.instruments:
-            position = self.position(instrument)
-            price = position.average_price or Decimal(0)
-            risk = price if position.quantity > 0 else ONE - price
-            loss += abs(position.quantity) * risk
-        return loss
+        for market in settings.instruments:
+            quotes = [
+                (order.side, order.remaining, order.price or ONE)
+                for order in self.orders(market)
+                if market != instrument or order.side is not side
+            ]
+            if market == instrument:
+                quotes.append((side, settings.quantity, price))
+            loss += self.loss_at_worst(market, quotes)
+        return loss <= settings.maximum_loss
+
+    def loss_at_worst(self, instrument: str, quotes: Sequence[Quoted]) -> Decimal:
+        """Return what a market can cost: what is held, and one side's quotes that add to it."""
+        position = self.position(instrument)
+        held = position.quantity
+        price = position.average_price or Decimal(0)
+        loss = abs(held) * (price if held > 0 else ONE - price)
+        growth = {Side.BUY: Decimal(0), Side.SELL: Decimal(0)}
+        for side, quantity, quoted in quotes:
+            closing = max(Decimal(0), -held if side is Side.BUY else held)
+            risk = quoted if side is Side.BUY else ONE - quoted
+            growth[side] += max(Decimal(0), quantity - closing) * risk
+        return loss + max(growth.values())
 
 
 def is_settled(order: Order) -> bool:
