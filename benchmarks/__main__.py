@@ -16,6 +16,8 @@ WORKLOADS = {  # name -> module with `measure() -> list[dict[str, object]]`, imp
     "import": "benchmarks.imports",
     "journal": "benchmarks.journal",
     "orders": "benchmarks.orders",
+    "tick_to_order": "benchmarks.tick_to_order",
+    "ws": "benchmarks.ws_ingest",
 }
 
 

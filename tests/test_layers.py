@@ -34,7 +34,7 @@ WITHIN_A_LINE = {  # one way
 
 FOR_ADAPTERS = {
     *("model", "errors", "interfaces", "settings", "clock", "bus", "market", "indicators"),
-    *("net", "server", "simulation"),
+    *("net", "server", "simulation", "adapter_kit"),  # of the last what a rig must offer
 }
 FOR_STRATEGIES = {"framework", "framework.indicators"}
 OURS = {"framework", "adapters", "strategies", "benchmarks", "tests"}

@@ -63,7 +63,9 @@ ALLOWED = {  # (place, seam): why
     ("framework/net", "network"): "is the network",
     ("framework/net", "waiting"): "waits in transport time, which is the loop's",
     ("framework/interfaces.py", "network"): "names the type of a connector, and imports nothing",
+    ("framework/adapter_kit/stage.py", "network"): "as above",
     ("adapters/kalshi/simulated", "network"): "serves the simulated venue",
+    ("adapters/kalshi/venue.py", "network"): "puts the simulated venue together",
     ("adapters/binance/simulated", "network"): "serves the simulated venue",
     ("framework/server", "network"): "serves connections",
 }

@@ -63,14 +63,14 @@ class Stage:
         self.adapter = Adapter()
         self.venue = rig.venue
         self.clock = LiveClock(wall_ns=lambda: loop.now_ns, monotonic_ns=lambda: loop.now_ns)
-        self._loop = loop
-        self._bus = Bus(self.clock)
-        self.books = Books(self._bus, self.instruments, self.clock)
-        self.market = MarketState(self._bus, self.books.by_instrument)
-        self._bus.set_step(BookSnapshot, self.books.on_snapshot)
-        self._bus.set_step(BookDelta, self.books.on_delta)
-        self._bus.set_step(GapDetected, self.books.on_gap)
-        self._bus.set_step(ConnectionChanged, self.books.on_connection)
+        self.loop = loop
+        self.bus = Bus(self.clock)
+        self.books = Books(self.bus, self.instruments, self.clock)
+        self.market = MarketState(self.bus, self.books.by_instrument)
+        self.bus.set_step(BookSnapshot, self.books.on_snapshot)
+        self.bus.set_step(BookDelta, self.books.on_delta)
+        self.bus.set_step(GapDetected, self._on_gap)
+        self.bus.set_step(ConnectionChanged, self.books.on_connection)
         self.books.on_request = self._on_request
         self._histories: dict[str, BookHistory] = {}
 
@@ -80,13 +80,13 @@ class Stage:
         """Keep the event, let the core's books have it, and hold them against the truth."""
         self.events.append(event)
         if isinstance(event, CORE):
-            self._bus.publish(event)
+            self.bus.publish(event)
         if isinstance(event, BookSnapshot | BookDelta):
             self._compare(event.instrument)
 
     def random_for(self, name: str) -> Random:
         """Return a stream of the loop's seed."""
-        return self._loop.random_for(f"{self.venue}/{name}")
+        return self.loop.random_for(f"{self.venue}/{name}")
 
     async def blocking(self, function: Callable[[], T]) -> T:
         """Call it: there are no threads here."""
@@ -154,17 +154,17 @@ class Stage:
         Raises:
             CheckFailed: it did not come true in time.
         """
-        began_ns = self._loop.now_ns
+        began_ns = self.loop.now_ns
         while not condition():
-            elapsed_s = (self._loop.now_ns - began_ns) / 1e9
+            elapsed_s = (self.loop.now_ns - began_ns) / 1e9
             if elapsed_s > within_s:
                 raise CheckFailed(f"{what}: not within {within_s:g} s")
-            await self._loop.sleep_until(self._loop.now_ns + int(POLL_S * 1e9))
-        return (self._loop.now_ns - began_ns) / 1e9
+            await self.loop.sleep_until(self.loop.now_ns + int(POLL_S * 1e9))
+        return (self.loop.now_ns - began_ns) / 1e9
 
     async def pass_time(self, seconds: float) -> None:
         """Let virtual time pass."""
-        await self._loop.sleep_until(self._loop.now_ns + int(seconds * 1e9))
+        await self.loop.sleep_until(self.loop.now_ns + int(seconds * 1e9))
 
     def is_true(self, index: int = 0) -> bool:
         """Whether the core's book is synced and equals the venue's newest."""
@@ -201,7 +201,13 @@ class Stage:
         depth = 1_000_000
         if not history.has(book.bids(depth), book.asks(depth)):
             best = (book.best_bid, book.best_ask)
-            self.wrong.append(f"{instrument} at {self._loop.now_ns}: {best} never was the book")
+            self.wrong.append(f"{instrument} at {self.loop.now_ns}: {best} never was the book")
+
+    def _on_gap(self, gap: GapDetected) -> None:
+        """Keep what the core's books found by themselves beside what the adapter says."""
+        if self.events[-1:] != [gap]:
+            self.events.append(gap)
+        self.books.on_gap(gap)
 
     def _on_request(self, instrument: str, request: Request) -> None:
         feed = self.adapter.feed

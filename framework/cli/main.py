@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 
-from framework.cli import alert, journal, kill, operate
+from framework.cli import alert, check_adapter, journal, kill, operate, venue
 from framework.errors import ConfigError, DataError, FrameworkError
 
 EXIT_FAILED = 1
@@ -86,6 +86,8 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--run", metavar="ID", help="judge this run only")
     replay.add_argument("--config", metavar="FILE", help="instead of the recorded configuration")
     operate.add_parsers(commands)
+    venue.add_parser(commands)
+    check_adapter.add_parser(commands)
     return top
 
 

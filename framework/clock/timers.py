@@ -70,10 +70,11 @@ class Timers:
             self._heap = [timer for timer in self._heap if not timer.is_cancelled]
             self._cancelled_count = 0
             heapify(self._heap)
-        while self._heap and self._heap[0].is_cancelled:
-            heappop(self._heap)
-            self._cancelled_count -= 1
         self._note_next()
 
     def _note_next(self) -> None:
+        """Note when the earliest timer is due; one that was cancelled is never the earliest."""
+        while self._heap and self._heap[0].is_cancelled:
+            heappop(self._heap)
+            self._cancelled_count -= 1
         self.next_ns = self._heap[0].due_ns if self._heap else NEVER_NS

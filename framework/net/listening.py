@@ -8,6 +8,8 @@ from framework.simulation.connector import serve
 from framework.simulation.loop import SimulatedLoop
 
 SHUTDOWN_S = 1.0  # what open requests get to finish
+FIRST_FREE_PORT = 20_000  # on the in-memory network
+MOST_LISTENERS = 1_000
 
 
 class Listener:
@@ -24,13 +26,13 @@ class Listener:
 
 
 async def listen(app: web.Application, host: str, port: int) -> Listener:
-    """Serve `app`; port 0 takes a free one on the real network.
+    """Serve `app`; port 0 takes a free one.
 
     Raises:
         OSError: the address is taken, or not ours.
     """
     if isinstance(asyncio.get_running_loop(), SimulatedLoop):
-        return Listener(await serve(app, host, port, shutdown_timeout=SHUTDOWN_S), host, port)
+        return await _listen_in_memory(app, host, port)
     runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
@@ -39,3 +41,15 @@ async def listen(app: web.Application, host: str, port: int) -> Listener:
         await runner.cleanup()
         raise
     return Listener(runner, host, runner.addresses[0][1])
+
+
+async def _listen_in_memory(app: web.Application, host: str, port: int) -> Listener:
+    for chosen in (port,) if port else range(FIRST_FREE_PORT, FIRST_FREE_PORT + MOST_LISTENERS):
+        try:
+            runner = await serve(app, host, chosen, shutdown_timeout=SHUTDOWN_S)
+        except OSError:
+            if port:
+                raise
+        else:
+            return Listener(runner, host, chosen)
+    raise OSError(f"no free port on {host}")

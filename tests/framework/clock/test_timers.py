@@ -50,6 +50,19 @@ def test_cancelling_twice_or_after_it_fired_is_harmless() -> None:
     assert len(timers) == 0
 
 
+def test_a_cancelled_timer_is_never_the_next_one() -> None:
+    timers = Timers()
+    timers.add(1, lambda: None)
+    second = timers.add(2, lambda: None)
+    second.cancel()  # behind the first, where nobody sees it
+
+    fired = timers.pop(1)
+
+    assert fired is not None
+    assert timers.next_ns == NEVER_NS
+    assert len(timers) == 0
+
+
 def test_r53_cancelled_timers_do_not_pile_up_behind_an_early_one() -> None:
     timers = Timers()
     timers.add(1, lambda: None)
