@@ -35,12 +35,14 @@ check: install
 bench: install
 	@$(BIN)/python -m benchmarks $(WORKLOADS)
 
-# Kills and crashes by the thousand; KILLS and SEEDS set how many.
+# Kills, crashes and faulty venues by the thousand; KILLS, SEEDS and FAULT_SEEDS set how many.
 KILLS ?= 1000
 SEEDS ?= 200
+FAULT_SEEDS ?= 1000
 soak: install
-	@HEADRACE_KILLS=$(KILLS) HEADRACE_CRASH_SEEDS=$(SEEDS) $(BIN)/python -m pytest -n 2 \
-		tests/scenarios/test_kills.py tests/scenarios/test_crash_points.py
+	@HEADRACE_KILLS=$(KILLS) HEADRACE_CRASH_SEEDS=$(SEEDS) HEADRACE_FAULT_SEEDS=$(FAULT_SEEDS) \
+		$(BIN)/python -m pytest -n 2 tests/scenarios/test_kills.py \
+		tests/scenarios/test_crash_points.py tests/scenarios/test_venue_faults.py
 
 # Keeps the versions that are locked; make lock UPGRADE=--upgrade takes the newest.
 lock: install
