@@ -31,10 +31,12 @@ class KalshiMarketMaker(Strategy):
     A yes contract pays one dollar or nothing: held long it can lose its price, held short (a no
     contract) one minus its price. The fair price is the mid, moved against the inventory by up to
     `skew`. Quotes move when they are off by more than `tolerance`, and never while a request of
-    theirs is unanswered. No quote where the fair price is outside `lowest` to `highest` (near the
-    outcome one side has all the news), where the book is not synced or the market not open, where
-    the position would pass its limit, and where more than `maximum_loss` would be gone if every
-    quote filled and every contract then settled the wrong way.
+    theirs is unanswered; one that was refused waits until the fair price has moved.
+
+    No quote where the fair price is outside `lowest` to `highest` (near the outcome one side has
+    all the news), where the book is not synced or the market not open, where the position would
+    pass its limit, and where more than `maximum_loss` would be gone if every quote filled and
+    every contract then settled the wrong way.
     """
 
     class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,6 +67,7 @@ class KalshiMarketMaker(Strategy):
 
     def on_start(self) -> None:
         self.closed: set[str] = set()  # markets that are not open
+        self.refused: dict[str, float] = {}  # market -> the fair price at which a quote was refused
         for instrument in self.settings.instruments:
             self.watch_book(instrument)
             self.watch_market(instrument)
@@ -88,6 +91,9 @@ class KalshiMarketMaker(Strategy):
     def on_order(self, order: Order) -> None:
         if order.status in (OrderStatus.REJECTED, OrderStatus.DENIED):
             self.log.info("quote_refused", instrument=order.instrument, reason=order.reason)
+            book = self.book(order.instrument)
+            fair = None if book is None else self.fair_price(order.instrument, book)
+            self.refused[order.instrument] = 0.0 if fair is None else fair
 
     def requote(self, instrument: str, book: BookView) -> None:
         """Bring both quotes of a market to where they belong."""
@@ -96,8 +102,9 @@ class KalshiMarketMaker(Strategy):
         if fair is None:
             self.cancel_all(instrument)
             return
-        if not all(map(is_settled, quotes)):
+        if self.refused.get(instrument) == fair or not all(map(is_settled, quotes)):
             return
+        self.refused.pop(instrument, None)
         grid = self.instrument(instrument)
         bid = grid.round_price(round(fair - self.settings.edge, DIGITS), towards="below")
         ask = grid.round_price(round(fair + self.settings.edge, DIGITS), towards="above")

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 THREADS_S = 1.0  # what threads have to end at the end
 SWITCH_INTERVAL_S = 0.0005  # halves what a durable commit waits for the interpreter lock
 
+MARK_DIGITS = 9  # a mid of two floats has more, none of which mean anything
+
 
 def run(options: argparse.Namespace) -> int:
     """Run the configuration until it ends or is stopped; a backtest runs as `backtest` does."""
@@ -203,7 +205,7 @@ def outcome(settings: Settings, runtime: "Runtime") -> dict[str, dict[str, str]]
 
     def mark(instrument: str) -> Decimal | None:
         price = engine.market.reference_price(instrument)
-        return None if price is None else to_decimal(price)
+        return None if price is None else to_decimal(round(price, MARK_DIGITS))
 
     equity = {account: engine.ledger.equity(account, mark) for account in settings.accounts}
     return {

@@ -130,6 +130,8 @@ def build_venue(
             raise
         raise ConfigError(error.reason, key=f"{key}.{error.key}" if error.key else key) from error
     parts = VenueParts(name=name, settings=venue, adapter=_only(adapter, data, key))
+    if orders is OrderRoute.SIMULATED:
+        parts.adapter.broker = None  # no order will ever go to it
     source = parts.adapter.feed or parts.adapter.recorded
     for instrument in source.instruments if source is not None else ():
         engine.instruments[instrument.id] = instrument
