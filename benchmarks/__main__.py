@@ -18,6 +18,7 @@ WORKLOADS = {  # name -> module with `measure() -> list[dict[str, object]]`, imp
     "orders": "benchmarks.orders",
     "tick_to_order": "benchmarks.tick_to_order",
     "ws": "benchmarks.ws_ingest",
+    "kalshi_book": "benchmarks.kalshi_book",
 }
 
 
