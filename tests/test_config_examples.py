@@ -1,5 +1,6 @@
 """The example configurations as a user meets them: checked, run twice, and known to the schema."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -10,8 +11,12 @@ import yaml
 
 from framework.backtest.runner import run_backtest
 from framework.cli.main import main
+from framework.model.orders import OrderStatus
+from framework.runtime.runner import Runtime
 from framework.settings.loading import load
 from framework.settings.modes import DataSource, Mode
+from framework.simulation.loop import SimulatedLoop, run_simulated
+from tests.broker.rig import START_NS
 from tests.source_code import ROOT
 
 CONFIG = ROOT / "config"
@@ -23,6 +28,7 @@ WITHOUT_FILES = [
     and all(venue.data is DataSource.SYNTHETIC for venue in settings.venues.values())
 ]
 SAMPLE = "output/quickstart/candles.csv"
+ON_A_VENUE = ROOT / "strategies" / "kalshi_market_maker.py"  # its venue is simulated, not its data
 TYPES = {
     "object": dict,
     "array": list,
@@ -59,7 +65,28 @@ def test_an_example_passes_the_check(
 def test_there_is_an_example_of_every_strategy_that_needs_no_file() -> None:
     strategies = {path.stem for path in (ROOT / "strategies").glob("[a-z]*.py")}
 
-    assert {name.removesuffix(".yaml") for name in WITHOUT_FILES} == strategies
+    named = {name.removesuffix(".yaml") for name in WITHOUT_FILES}
+    assert named | {ON_A_VENUE.stem} == strategies
+
+
+def test_the_market_maker_on_kalshi_trades_offline_as_pasted() -> None:
+    """The adapter, its links and the simulated venue, five minutes of it on virtual time."""
+    chosen = load(CONFIG / "kalshi_paper.yaml", environment={})
+    assert chosen.strategies[0].class_.startswith(f"strategies.{ON_A_VENUE.stem}:")
+
+    async def main() -> Runtime:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulatedLoop)
+        async with Runtime(chosen) as runtime:
+            await loop.sleep_until(loop.now_ns + 300 * 1_000_000_000)
+        return runtime
+
+    runtime = run_simulated(main, seed=7, start_ns=START_NS)
+
+    statuses = [state.event().status for state in runtime.engine.registry]
+    assert statuses.count(OrderStatus.FILLED) > 20
+    assert OrderStatus.DENIED not in statuses
+    assert not [order for order in runtime.engine.registry if not order.event().is_closed]
 
 
 @pytest.mark.parametrize("name", WITHOUT_FILES)

@@ -5,7 +5,7 @@ import msgspec
 SECOND_NS = 1_000_000_000
 
 
-class Deadlines(msgspec.Struct, frozen=True):
+class Deadlines(msgspec.Struct, frozen=True, gc=False):
     """When an open gap leads to the next step; nanoseconds."""
 
     request_ns: int = SECOND_NS  # an unanswered request is repeated
@@ -15,7 +15,7 @@ class Deadlines(msgspec.Struct, frozen=True):
     alert_ns: int = 30 * SECOND_NS
 
 
-class RecoveryOptions(msgspec.Struct, frozen=True):
+class RecoveryOptions(msgspec.Struct, frozen=True, gc=False):
     """How a venue's stream behaves.
 
     Attributes:
