@@ -20,7 +20,7 @@ from adapters.kalshi.messages import Fill, MarketLifecycle, UserOrder
 from adapters.kalshi.rest import KalshiRest
 from adapters.kalshi.rest_values import Amendment, OrderAnswer
 from adapters.kalshi.sent_orders import SentOrder, SentOrders
-from adapters.kalshi.settings import HEARTBEAT_S, KalshiSettings
+from adapters.kalshi.settings import SILENCE_S, KalshiSettings
 from adapters.kalshi.subscription import Parameters
 from framework.errors import (
     Conflict,
@@ -104,7 +104,7 @@ class KalshiBroker:
             url,
             owner=self,
             key=key,
-            options=LinkOptions(transport=settings.transport, silence_s=2 * HEARTBEAT_S),
+            options=LinkOptions(transport=settings.transport, silence_s=SILENCE_S),
         )
 
     # -- commands --------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from adapters.kalshi.connection import KalshiConnection
 from adapters.kalshi.coverage import LIFECYCLE, TICKERS, TRADES, Coverage
 from adapters.kalshi.market_events import quote_of, status_of, ticker_of, trade_of
 from adapters.kalshi.market_reads import MarketReads
-from adapters.kalshi.settings import HEARTBEAT_S, KalshiSettings
+from adapters.kalshi.settings import SILENCE_S, KalshiSettings
 from adapters.kalshi.subscription import BOOKS, Subscription
 from adapters.kalshi.trade_candles import TradeCandles
 from framework.errors import UnknownInstrument, VenueError
@@ -80,7 +80,7 @@ class KalshiFeed:
             url,
             owner=self,
             key=key,
-            options=LinkOptions(transport=settings.transport, silence_s=2 * HEARTBEAT_S),
+            options=LinkOptions(transport=settings.transport, silence_s=SILENCE_S),
         )
         self._coverage = Coverage(self._connection, most_markets=settings.markets_per_subscription)
         self._candles = TradeCandles(context.clock, context.publish)

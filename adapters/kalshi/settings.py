@@ -16,6 +16,7 @@ from framework.net.link_options import TransportName
 CENT = Decimal("0.01")
 ONE_CONTRACT = Decimal(1)
 HEARTBEAT_S = 10.0  # the venue pings so often
+SILENCE_S = 1.6 * HEARTBEAT_S  # found a quarter later at most: within two heartbeats
 
 Ticker = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._\-]{1,128}$(?!\n)")]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]

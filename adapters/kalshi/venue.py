@@ -25,6 +25,7 @@ from adapters.kalshi.simulated.control_http import control_routes
 from adapters.kalshi.simulated.control_rest import rest_control_routes
 from adapters.kalshi.simulated.exchange import Exchange
 from adapters.kalshi.simulated.http import LARGEST_BODY, PREFIX, RestApi
+from adapters.kalshi.simulated.rig import KalshiRig
 from adapters.kalshi.simulated.streams import PATH, StreamServer
 from adapters.kalshi.simulated.venue_settings import KeySettings, VenueSettings
 from framework.clock.clock import LiveClock
@@ -32,7 +33,7 @@ from framework.errors import ConfigError
 from framework.interfaces import Clock
 from framework.net.listening import Listener, listen
 
-__all__ = ["KalshiVenue", "KeySettings", "VenueSettings", "add_arguments", "serve"]
+__all__ = ["KalshiVenue", "KeySettings", "VenueSettings", "add_arguments", "rig", "serve"]
 
 CONTROL_PATH = "/control"
 
@@ -59,6 +60,11 @@ async def serve(
     finally:
         await venue.aclose()
         clock.stop()
+
+
+def rig(seed: int) -> KalshiRig:
+    """Return the venue for the adapter kit, on the running simulated loop."""
+    return KalshiRig(seed)
 
 
 class KalshiVenue:

@@ -93,8 +93,8 @@ class Exchange:
         """Return the working orders of an account, oldest first."""
         return [
             order
-            for order in self.orders(account)
-            if order.is_open and symbol in ("", order.symbol)
+            for order in self._orders.values()
+            if order.account == account and symbol in ("", order.symbol) and order.is_open
         ]
 
     def trades(self, account: str, symbol: str) -> list[Execution]:

@@ -64,6 +64,14 @@ class CandleHistory:
         self._current: _Minute | None = None
         self._done = {period: deque[MarketCandle](maxlen=_KEPT[period]) for period in PERIODS_M}
 
+    def add_past(self, minutes: Iterable[MarketCandle], now_ns: int) -> None:
+        """Take minutes from before everything else, oldest first."""
+        done = self._done[1]
+        done.extend(minutes)
+        if done and done[-1].price:
+            self._last = done[-1].price.close
+        self._roll(now_ns // _MINUTE_NS)
+
     def add_quote(self, time_ns: int, *, bid: int, ask: int, open_interest: int) -> None:
         """Take the best prices as they are from now on."""
         current = self._at(time_ns)

@@ -30,8 +30,11 @@ from adapters.kalshi.simulated.groups import Groups
 from adapters.kalshi.simulated.lifecycle import Lifecycle
 from adapters.kalshi.simulated.market_data import MarketData
 from adapters.kalshi.simulated.orders import Orders
+from adapters.kalshi.simulated.past_candles import past_candles
 from adapters.kalshi.simulated.portfolio import Portfolio
 from framework.interfaces import Clock
+
+_SECOND_NS = 1_000_000_000
 
 
 class Exchange:
@@ -57,6 +60,13 @@ class Exchange:
             self.lifecycle.create_event(event)
         for market in settings.markets:
             self.lifecycle.create_market(market)
+            if settings.past_minutes:
+                self._remember_past(market.ticker, random)
+
+    def _remember_past(self, ticker: str, random: Random) -> None:
+        now_ns = self.clock.now_ns
+        past = past_candles(random, now_ns // _SECOND_NS, self.settings.past_minutes)
+        self._floor.market(ticker).candles.add_past(past, now_ns)
 
     def listen(self, on_event: Callable[[ExchangeEvent], None]) -> None:
         """Call `on_event` with everything that happens from now on, in order."""

@@ -35,6 +35,7 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     series: tuple[SeriesInfo, ...] = ()
     events: tuple[EventInfo, ...] = ()
     markets: tuple[Market, ...] = ()
+    past_minutes: int = 0  # of candles that these markets have from before the start
     fees: FeeSettings = FeeSettings()
     group_window_s: int = 15
     history_after_s: int = 90 * 86_400  # older ended orders and fills are "historical"

@@ -60,6 +60,7 @@ class Throttle:
         self.tier_name = tier_name
         self.tier = TIERS[tier_name]
         self.is_enforced = is_enforced
+        self.refused_count = 0
         self._now_ns = now_ns
         self._buckets: dict[tuple[str, Direction], _Bucket] = {}
 
@@ -73,6 +74,7 @@ class Throttle:
         bucket.tokens = min(capacity, bucket.tokens + gained)
         bucket.time_ns = now_ns
         if bucket.tokens < cost:
+            self.refused_count += 1
             return False
         bucket.tokens -= cost
         return True
