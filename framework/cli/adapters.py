@@ -1,9 +1,9 @@
 """`headrace adapters`: what `adapter:` in a configuration can name."""
 
 import argparse
-import pkgutil
 from importlib.metadata import entry_points
-from importlib.util import find_spec
+
+from framework.runtime.adapters import built_in_names
 
 GROUP = "headrace.adapters"
 
@@ -28,10 +28,3 @@ def adapters() -> dict[str, tuple[str, str]]:
         if found.get(entry.name, ("", ""))[0] != entry.value:
             found[entry.name] = (entry.value, origin)
     return found
-
-
-def built_in_names() -> list[str]:
-    """Return the packages in `adapters`, in alphabetical order."""
-    specification = find_spec("adapters")
-    places = specification.submodule_search_locations if specification is not None else None
-    return sorted(module.name for module in pkgutil.iter_modules(places or []) if module.ispkg)

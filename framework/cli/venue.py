@@ -18,9 +18,9 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from framework.cli.adapters import built_in_names
 from framework.cli.signals import StopSignals
 from framework.errors import ConfigError
+from framework.runtime.adapters import built_in_names
 
 GROUP = "headrace.venues"
 
