@@ -2,7 +2,8 @@
 
 import msgspec
 
-from adapters.kalshi.messages import Book, Fill, Levels, MarketPosition, Outcome, Trade, UserOrder
+from adapters.kalshi.messages import Book, Fill, Levels, MarketPosition, Trade, UserOrder
+from adapters.kalshi.reading_private import user_order
 from adapters.kalshi.rest_values import (
     Balance,
     EndpointCost,
@@ -75,38 +76,10 @@ def read_error(status: int, body: bytes) -> tuple[str, str]:
 
 def order(body: OrderBody) -> UserOrder:
     """Return an order; buying yes and selling no are for yes."""
-    return UserOrder(
-        order_id=body.order_id,
-        client_order_id=body.client_order_id or "",
-        ticker=body.ticker,
-        status=body.status,
-        outcome_side=needed(_outcome(body), "outcome_side"),
-        yes_price=needed(price(body.yes_price_dollars, body.yes_price), "yes_price"),
-        initial_count=needed(count(body.initial_count_fp, body.initial_count), "initial_count"),
-        fill_count=needed(count(body.fill_count_fp, body.fill_count), "fill_count"),
-        remaining_count=needed(
-            count(body.remaining_count_fp, body.remaining_count), "remaining_count"
-        ),
-        user_id=body.user_id or "",
-        taker_fill_cost=money(body.taker_fill_cost_dollars) or 0,
-        maker_fill_cost=money(body.maker_fill_cost_dollars) or 0,
-        taker_fees=money(body.taker_fees_dollars) or 0,
-        maker_fees=money(body.maker_fees_dollars) or 0,
-        order_group_id=body.order_group_id or "",
-        self_trade_prevention_type=body.self_trade_prevention_type or "",
-        expiration_ns=instant(body.expiration_time),
-        created_ns=instant(body.created_time),
-        last_update_ns=instant(body.last_update_time),
-        last_update_reason=body.last_update_reason or "",
-        subaccount=body.subaccount_number or 0,
-    )
-
-
-def _outcome(body: OrderBody) -> Outcome | None:
-    found = outcome(body.outcome_side, body.book_side, None)
-    if found is not None or body.side is None:
-        return found
-    return "yes" if (body.side == "yes") == (body.action != "sell") else "no"
+    acquired = outcome(body.outcome_side, body.book_side, None)
+    if acquired is None and body.side is not None:
+        acquired = "yes" if (body.side == "yes") == (body.action != "sell") else "no"
+    return user_order(msgspec.structs.replace(body, outcome_side=acquired))
 
 
 def fill(body: FillBody) -> Fill:

@@ -24,39 +24,16 @@ from adapters.kalshi.wire import (
     Text,
     WholeCents,
 )
+from adapters.kalshi.wire_private import UserOrderBody
 
 
-class OrderBody(msgspec.Struct, frozen=True, gc=False):
-    """An order of `GET /portfolio/orders` and of the first generation's answers."""
+class OrderBody(UserOrderBody, frozen=True, gc=False):
+    """An order of `GET /portfolio/orders` and of the first generation's answers.
 
-    order_id: str
-    ticker: str
-    status: str
-    user_id: Text = None
-    client_order_id: Text = None
-    side: Side | None = None
+    It has an `action` that the frame lacks: `side` is then what was ordered, not what is acquired.
+    """
+
     action: Text = None
-    outcome_side: Side | None = None
-    book_side: BookSide | None = None
-    yes_price_dollars: Price = None
-    yes_price: Cents = None
-    initial_count_fp: Count = None
-    initial_count: Contracts = None
-    fill_count_fp: Count = None
-    fill_count: Contracts = None
-    remaining_count_fp: Count = None
-    remaining_count: Contracts = None
-    taker_fill_cost_dollars: SureMoney = None
-    maker_fill_cost_dollars: SureMoney = None
-    taker_fees_dollars: SureMoney = None
-    maker_fees_dollars: SureMoney = None
-    order_group_id: Text = None
-    self_trade_prevention_type: Text = None
-    expiration_time: Moment = None
-    created_time: Moment = None
-    last_update_time: Moment = None
-    last_update_reason: Text = None
-    subaccount_number: Subaccount = None
 
 
 class FillBody(msgspec.Struct, frozen=True, gc=False):
