@@ -143,8 +143,9 @@ async def finish(callers: Iterable[Caller], patience_s: float) -> None:
             tasks.add(caller.task)
     if not tasks:
         return
-    _, late = await asyncio.wait(tasks, timeout=patience_s)
-    for task in late:
-        task.cancel()
+    try:
+        await asyncio.wait(tasks, timeout=patience_s)
+    finally:
+        late = [task for task in tasks if task.cancel()]
     if late:
         await asyncio.wait(late)

@@ -108,7 +108,9 @@ class KalshiClient:
         places = KalshiSettings(environment=environment, rest_url=rest_url, stream_url=stream_url)
         self._urls = places.urls()
         self._key_id = key_id
-        self._private_key = private_key
+        self._private_key = private_key  # a text is a secret from here on
+        if isinstance(private_key, str) and not is_reference(private_key):
+            self._private_key = Secret(private_key)
         self._settings = settings
         self._context = context
         self._record = record
@@ -372,9 +374,8 @@ class KalshiClient:
         if self._key_id is None or self._private_key is None:
             return None
         private_key = self._private_key
-        if not isinstance(private_key, Secret):
-            is_place = is_reference(private_key)
-            private_key = context.secret(private_key) if is_place else Secret(private_key)
+        if isinstance(private_key, str):
+            private_key = context.secret(private_key)
         return KalshiKey(self._key_id, private_key, context)
 
     @property

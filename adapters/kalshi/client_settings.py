@@ -1,11 +1,10 @@
 """How the client behaves where rules and better habits differ."""
 
-from collections.abc import Mapping
-
 import msgspec
 
 from adapters.kalshi.policy import TO_THE_LETTER as POLICY_TO_THE_LETTER
 from adapters.kalshi.policy import Policy
+from adapters.kalshi.settings import SILENCE_S
 from framework.bus.overflow import Overflow
 from framework.net.link_options import LinkOptions
 from framework.net.rest import RestOptions
@@ -28,16 +27,14 @@ CHANNELS = (
 EXECUTION_CHANNELS = ("fill", "user_orders", "market_positions")
 SEQUENCED_CHANNELS = ("orderbook_delta", "order_group_updates")
 
-OVERFLOWS = dict.fromkeys((*SEQUENCED_CHANNELS, *EXECUTION_CHANNELS), Overflow.ERROR)
-"""What a full queue does, by channel; DROP_OLDEST on the others (K12, B11)."""
-
 
 class ClientSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The defaults are what we think best (B); `TO_THE_LETTER` is what the rules say (K).
 
     Attributes:
         maxsize, book_maxsize: messages or whole books that wait for one consumer (K11).
-        overflows: by wire channel; DROP_OLDEST where it names none.
+        lossless: wire channels whose full queues are an error; the others drop the oldest (K12,
+            B11).
         is_fail_fast: one overflow, or one subscription that the venue ends, ends the connection
             and with it every iterator (K16, K17); else only itself.
         delivers_unread: what cannot be decoded is delivered as the JSON object that came (B19,
@@ -50,11 +47,11 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     policy: Policy = Policy()
-    link: LinkOptions = LinkOptions(retries_first_connect=False, silence_s=25.0)
+    link: LinkOptions = LinkOptions(retries_first_connect=False, silence_s=SILENCE_S)
     rest: RestOptions = RestOptions()
     maxsize: int = 1_000
     book_maxsize: int = 100
-    overflows: Mapping[str, Overflow] = OVERFLOWS
+    lossless: tuple[str, ...] = (*SEQUENCED_CHANNELS, *EXECUTION_CHANNELS)
     is_fail_fast: bool = False
     delivers_unread: bool = True
     callback_budget_s: float = 1.0
@@ -66,13 +63,13 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     def overflow_of(self, channel: str) -> Overflow:
         """Return what a full queue of a channel does."""
-        return self.overflows.get(channel, Overflow.DROP_OLDEST)
+        return Overflow.ERROR if channel in self.lossless else Overflow.DROP_OLDEST
 
 
 TO_THE_LETTER = ClientSettings(
     policy=POLICY_TO_THE_LETTER,
     link=LinkOptions(retries_first_connect=False, floor_s=0.0, most_attempts=10, silence_s=None),
-    overflows=dict.fromkeys(SEQUENCED_CHANNELS, Overflow.ERROR),
+    lossless=SEQUENCED_CHANNELS,
     is_fail_fast=True,
     delivers_unread=False,
     quiet_s=None,

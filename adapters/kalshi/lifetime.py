@@ -106,15 +106,19 @@ class Lifetime:
             self._end_streams("the client was closed")
             if self._watch is not None:
                 self._watch.stop()
-            await self.connection.aclose()
-            tasks = [task for task in (self._running, self._dying) if task is not None]
-            if tasks:
-                await asyncio.wait(tasks)
-            await finish(self._callbacks.all, self._settings.farewell_s)
-            await finish(self._hooks.callers, self._settings.farewell_s)
-            await self.rest.aclose()
-        for task in tasks:
-            task.result()
+            try:
+                await self._close_connection()
+            finally:
+                await finish(self._callbacks.all, self._settings.farewell_s)
+                for hook in self._hooks.callers:  # the last one hears what the others raise
+                    await finish([hook], self._settings.farewell_s)
+                await self.rest.aclose()
+
+    async def _close_connection(self) -> None:
+        await self.connection.aclose()
+        for task in (self._running, self._dying):
+            if task is not None:
+                await task
 
     async def run_forever(self) -> None:
         """Return when the connection is over for good.

@@ -236,7 +236,7 @@ class Upstreams:
 
     def close(self, reason: str) -> None:
         """End every stream normally (K2); nothing can be subscribed any more."""
-        self._closed = reason
+        self._closed = self._closed or reason
         for upstream in self._by_id.values():
             channel = upstream.subscription.channel
             upstream.error = upstream.error or SubscriptionRefused(channel, 0, reason)

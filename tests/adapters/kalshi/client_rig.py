@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from adapters.kalshi import messages
 from adapters.kalshi.client import KalshiClient
 from adapters.kalshi.client_settings import ClientSettings
 from adapters.kalshi.message_stream import MessageStream
 from adapters.kalshi.reports import Report, Trouble
+from adapters.kalshi.settings import SILENCE_S
 from adapters.kalshi.simulated.auth import AuthMode, Gatekeeper
 from adapters.kalshi.simulated.control import Control
 from adapters.kalshi.simulated.domain import Side
@@ -25,7 +27,7 @@ from framework.net.link_options import LinkOptions
 from framework.net.listening import listen
 from framework.simulation.loop import run_simulated
 from tests.adapters.kalshi.frames import CURRENT, sample, spell
-from tests.adapters.kalshi.simulated.rest_rig import KEYS
+from tests.adapters.kalshi.simulated.rest_rig import KEY, KEYS
 from tests.adapters.kalshi.simulated.stream_rig import BOS, START_NS, HandExchange
 from tests.adapters.kalshi.simulated.test_streams_network import LoopTime
 from tests.broker.rig import simulated_loop
@@ -34,7 +36,8 @@ T = TypeVar("T")
 ADDRESS = ("kalshi", 8000)
 REST_URL = "http://{}:{}/trade-api/v2".format(*ADDRESS)
 STREAM_URL = "ws://{}:{}".format(*ADDRESS) + PATH
-QUICK = LinkOptions(retries_first_connect=False, base_s=0.1, silence_s=25.0)
+PRIVATE_PEM = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+QUICK = LinkOptions(retries_first_connect=False, base_s=0.1, silence_s=SILENCE_S)
 """How quickly the tests' clients reconnect."""
 
 FRAMES: dict[str, list[str]] = {
@@ -185,7 +188,7 @@ async def rest_of(stream: MessageStream[T]) -> list[T]:
         return [message async for message in stream]
 
 
-NAMES = {
+NAMES: dict[type, str] = {
     messages.MarketLifecycle: "result",
     messages.EventLifecycle: "title",
     messages.EventFeeUpdate: "fee_type_override",
