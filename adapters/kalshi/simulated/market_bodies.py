@@ -52,7 +52,7 @@ def market_body(
         "volume_24h": volume_24h,
         "open_interest": ticker.open_interest,
     }
-    body = {
+    body: Body = {
         **definition(market),
         **{f"{name}_dollars": dollars(price) for name, price in prices.items()},
         **{f"{name}_fp": fixed_point(count) for name, count in counts.items()},

@@ -26,6 +26,8 @@ LAST, BID_ASK, MARK = TriggerBy.LAST, TriggerBy.BID_ASK, TriggerBy.MARK
 class FakeBook:
     """A book with one level on each side, or none."""
 
+    instrument = SPOT
+
     def __init__(self, bid: float | None, ask: float | None, *, is_synced: bool = True) -> None:
         self.is_synced = is_synced
         self.best_bid = None if bid is None else (bid, 1.0)

@@ -103,6 +103,8 @@ class ManualClock:
 class ManualBook:
     """A book of two plain lists, best first."""
 
+    instrument = ABC.id
+
     def __init__(self) -> None:
         self.is_synced = True
         self.bid_levels: list[Level] = []

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import aiohttp
 from aiohttp import web
@@ -196,4 +196,4 @@ def started_clock() -> LiveClock:
 
 def play(main: Callable[[], Awaitable[T]]) -> T:
     """Run on a simulated loop whose clock stands at a date of our days."""
-    return cast(T, run_simulated(main, seed=1, start_ns=START_NS))
+    return run_simulated(main, seed=1, start_ns=START_NS)
