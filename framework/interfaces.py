@@ -157,8 +157,9 @@ class RecordedFeed(Protocol):
 class BrokerCapabilities(msgspec.Struct, frozen=True):
     """What a broker can do by itself; what it lacks the core emulates or refuses.
 
-    `visibility_delay_ms` is how long after its acceptance an order may still be missing from the
-    venue's answers; `history_days` how far back past orders and executions can be asked for.
+    `visibility_delay_ms` is by how much the venue's answers may lag behind what it did: for so long
+    after its acceptance an order may be missing from them. `history_days` is how far back past
+    orders and executions can be asked for.
     """
 
     order_types: frozenset[OrderType] = frozenset(OrderType)

@@ -123,7 +123,7 @@ def to_trade(trade: wire.TradeEvent, venue: str, received_ns: int) -> Trade:
     """Return one trade of the tape."""
     return Trade(
         instrument_id(venue, trade.symbol),
-        trade.time_ms * NS_PER_MS,
+        _happened_ns(trade.time_ms, received_ns),
         received_ns,
         trade.price,
         trade.quantity,
@@ -136,7 +136,7 @@ def to_delta(update: wire.DepthUpdate, venue: str, received_ns: int) -> BookDelt
     """Return the level changes of one message."""
     return BookDelta(
         instrument_id(venue, update.symbol),
-        update.time_ms * NS_PER_MS,
+        _happened_ns(update.time_ms, received_ns),
         received_ns,
         update.first,
         update.last,
@@ -156,10 +156,15 @@ def to_candle(event: wire.KlineEvent, venue: str, received_ns: int) -> Candle:
         kline,
         instrument_id(venue, event.symbol),
         kline.interval,
-        time_ns=event.time_ms * NS_PER_MS,
+        time_ns=_happened_ns(event.time_ms, received_ns),
         received_ns=received_ns,
         is_closed=kline.is_closed,
     )
+
+
+def _happened_ns(time_ms: int, received_ns: int) -> int:
+    """Return the venue's time of an event; where its clock is ahead of ours, when we got it."""
+    return min(time_ms * NS_PER_MS, received_ns)
 
 
 def _candle(

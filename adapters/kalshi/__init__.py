@@ -13,6 +13,7 @@ from adapters.kalshi.settings import KalshiSettings, plain_instrument
 from framework.errors import ConfigError
 from framework.interfaces import Adapter, AdapterContext
 from framework.model.instrument import Instrument
+from framework.net.rest import RestOptions
 from framework.settings.decoding import decode_section
 from framework.settings.structs import InstrumentSettings
 
@@ -35,6 +36,7 @@ def build(section: Mapping[str, Any], context: AdapterContext) -> Adapter:
         key,
         read_tokens_per_s=settings.read_tokens_per_s,
         write_tokens_per_s=settings.write_tokens_per_s,
+        options=RestOptions(deadline_s=settings.answer_s),
         uses_first_generation=settings.uses_first_generation,
     )
     feed = KalshiFeed(
@@ -43,7 +45,7 @@ def build(section: Mapping[str, Any], context: AdapterContext) -> Adapter:
         context,
         url=place.stream_url,
         key=key,
-        reads=MarketReads(context.venue, rest, context.clock),
+        reads=MarketReads(rest, context.clock),
     )
     broker = None
     if key is not None or place.is_embedded:
@@ -54,7 +56,7 @@ def build(section: Mapping[str, Any], context: AdapterContext) -> Adapter:
             url=place.stream_url,
             key=key,
             rest=rest,
-            instruments=lambda: {known.id: known for known in feed.instruments},
+            instrument=feed.instrument,
         )
 
     async def close() -> None:

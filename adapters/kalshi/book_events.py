@@ -6,7 +6,7 @@ as `GapDetected` at once, `Resynced` with the snapshot that ends it.
 """
 
 from adapters.kalshi.actions import BookApplied, BookInvalid, LevelApplied
-from adapters.kalshi.ladders import CONTRACT, DOLLAR, Ladders
+from adapters.kalshi.ladders import Ladders
 from adapters.kalshi.messages import Book, Level
 from framework.model.events import GapDetected, Resynced
 from framework.model.market_data import BookDelta, BookSnapshot
@@ -26,10 +26,9 @@ class BookNumbers:
         self, applied: BookApplied, ladders: Ladders, instrument: str, received_ns: int
     ) -> list[BookEvent]:
         """Return a whole book, and that it is true again if it was said not to be."""
-        message = applied.frame.message
-        levels = ladders.yes_leg()
-        if not isinstance(message, Book) or levels is None:
-            return []
+        message, levels = applied.frame.message, ladders.yes_leg()
+        assert isinstance(message, Book)
+        assert levels is not None  # it was applied just now
         market = message.market_ticker
         number = self._numbers[market] = self._numbers.get(market, 0) + 1
         bids, asks = levels
@@ -42,7 +41,7 @@ class BookNumbers:
         return events
 
     def delta(
-        self, applied: LevelApplied, is_yes_priced: bool, instrument: str, received_ns: int
+        self, applied: LevelApplied, ladders: Ladders, instrument: str, received_ns: int
     ) -> BookDelta:
         """Return the new size of one level."""
         level = applied.frame.message
@@ -50,12 +49,8 @@ class BookNumbers:
         market = level.market_ticker
         number = self._numbers[market] = self._numbers.get(market, 0) + 1
         time_ns = received_ns if level.time_ns is None else min(level.time_ns, received_ns)
-        size = applied.count / CONTRACT
-        is_yes, price = level.side == "yes", level.price
-        if not is_yes and not is_yes_priced:
-            price = DOLLAR - price
-        change = ((price / DOLLAR, size),)
-        bids, asks = (change, ()) if is_yes else ((), change)
+        is_bid, change = ladders.on_yes_leg(level.side, level.price, applied.count)
+        bids, asks = ((change,), ()) if is_bid else ((), (change,))
         return BookDelta(instrument, time_ns, received_ns, number, number, bids, asks)
 
     def loss(self, invalid: BookInvalid, instrument: str, now_ns: int) -> GapDetected | None:

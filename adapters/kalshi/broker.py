@@ -6,15 +6,14 @@ what the stream loses comes with `executions` when the core reconciles (B11).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, NamedTuple
-
-import structlog
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
 
 from adapters.kalshi import order_words as words
 from adapters.kalshi.account_reads import AccountReads
 from adapters.kalshi.actions import Action, Deliver, Ended, Interrupted, Told
 from adapters.kalshi.auth import KalshiKey
+from adapters.kalshi.complaints import Complaints
 from adapters.kalshi.connection import KalshiConnection
 from adapters.kalshi.messages import Fill, MarketLifecycle, UserOrder
 from adapters.kalshi.rest import KalshiRest
@@ -22,18 +21,12 @@ from adapters.kalshi.rest_values import Amendment, OrderAnswer
 from adapters.kalshi.sent_orders import SentOrder, SentOrders
 from adapters.kalshi.settings import SILENCE_S, KalshiSettings
 from adapters.kalshi.subscription import Parameters
-from framework.errors import (
-    Conflict,
-    FrameworkError,
-    MalformedMessage,
-    NotSent,
-    VenueError,
-    VenueUnavailable,
-)
-from framework.interfaces import AdapterContext, BrokerCapabilities
+from adapters.kalshi.verdicts import end_on_arrival, kind_of, verdict_on
+from framework.errors import FrameworkError, NotSent, VenueError
+from framework.interfaces import AdapterContext, BrokerCapabilities, TimerHandle
 from framework.model.commands import CancelOrder, ModifyOrder, SubmitOrder, VenueCommand
-from framework.model.events import ConnectionState, ErrorRaised
-from framework.model.identity import symbol_of
+from framework.model.events import ConnectionState
+from framework.model.identity import instrument_id, symbol_of
 from framework.model.instrument import Instrument
 from framework.model.orders import OrderType, TriggerBy
 from framework.model.reports import (
@@ -42,7 +35,6 @@ from framework.model.reports import (
     OrderEnded,
     OrderReplaced,
     RequestInDoubt,
-    RequestKind,
     RequestRefused,
 )
 from framework.model.venue_state import (
@@ -53,25 +45,19 @@ from framework.model.venue_state import (
 )
 from framework.net.link import LinkOptions
 
-log = structlog.get_logger("kalshi")
-
 LINK = "broker"
 CHANNELS = ("user_orders", "fill", "market_lifecycle_v2")
+VISIBILITY_MS = 3_000  # reads lag behind writes
+NS_PER_MS = 1_000_000
+RETRY_NS = 10_000_000_000  # before a subscription that the venue refused is tried again
+LATELY_NS = 3_600_000_000_000
 CAPABILITIES = BrokerCapabilities(
     order_types=frozenset({OrderType.MARKET, OrderType.LIMIT}),
     time_in_forces=frozenset(words.TIMES_IN_FORCE),
     trigger_bys=frozenset[TriggerBy](),
-    visibility_delay_ms=3_000,  # reads lag behind writes
+    visibility_delay_ms=VISIBILITY_MS,
     history_days=30,
 )
-
-
-class Verdict(NamedTuple):
-    """What a failed request means."""
-
-    is_in_doubt: bool
-    reason: str
-    evidence: str = "venue"
 
 
 class KalshiBroker:
@@ -88,14 +74,16 @@ class KalshiBroker:
         url: str | Callable[[], Awaitable[str]],
         key: KalshiKey | None,
         rest: KalshiRest,
-        instruments: Callable[[], Mapping[str, Instrument]],
+        instrument: Callable[[str], Instrument | None],
     ) -> None:
         self._account = account
         self._context = context
         self._rest = rest
-        self._instruments = instruments
+        self._instrument = instrument
         self._reads = AccountReads(account, context.venue, rest, context.clock)
         self._sent = SentOrders()
+        self._complaints = Complaints(LINK, context)
+        self._settling: TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_running = False
         self._connection = KalshiConnection(
@@ -130,6 +118,8 @@ class KalshiBroker:
             await self._connection.run()
         finally:
             self._is_running = False
+            if self._settling is not None:
+                self._settling.cancel()
             for task in self._tasks:
                 task.cancel()
             if self._tasks:
@@ -141,16 +131,19 @@ class KalshiBroker:
 
     async def _submit(self, command: SubmitOrder) -> None:
         try:
-            instrument = self._instruments()[command.intent.instrument]
+            instrument = self._instrument(command.intent.instrument)
+            if instrument is None:
+                raise NotSent(f"{command.intent.instrument} is not listed")
             answer = await self._rest.create_order(words.new_order(command, instrument))
-        except KeyError:
-            self._tell_failure(command, NotSent(f"unknown: {command.intent.instrument}"))
         except FrameworkError as error:
             self._tell_failure(command, error)
         else:
-            self._tell_accepted(answer.order_id, command.order_id, answer.time_ns)
-            if answer.status == "canceled":  # nobody was there for one that cannot rest
-                self._tell_end(command.order_id, EndKind.CANCELLED, "nothing to trade with")
+            kind, reason = end_on_arrival(command)
+            is_over = answer.status == "canceled"
+            if not is_over or kind is not EndKind.REJECTED:
+                self._tell_accepted(answer.order_id, command.order_id, answer.time_ns)
+            if is_over:
+                self._tell_end(command.order_id, kind, reason)
         finally:
             self._sent.answered(command.order_id)
 
@@ -191,7 +184,8 @@ class KalshiBroker:
         except FrameworkError as error:
             self._tell_failure(command, error)
         else:
-            self._sent.put(command.order_id, changed)
+            if command.order_id in self._sent:  # an earlier process's goes on to be reported
+                self._sent.put(command.order_id, changed)
             self._tell_replaced(command, changed, answer)
 
     async def _venue_order_id(self, order_id: str) -> str:
@@ -264,14 +258,23 @@ class KalshiBroker:
             elif isinstance(message, Fill):
                 self._on_fill(message)
             elif isinstance(message, MarketLifecycle) and message.event_type == "settled":
-                self._start(self._tell_settlements())
+                self._on_settled(message.market_ticker)
         elif isinstance(action, Ended) and action.error is not None:
-            self._tell_error(f"subscription {action.subscription.channel}", str(action.error))
-            self._connection.subscribe(action.subscription.channel, Parameters())
+            self._on_ended(action.subscription.channel, str(action.error))
         elif isinstance(action, Interrupted):
-            self._tell_error("subscription interrupted", str(action.error))
+            self._complaints.tell("subscription interrupted", str(action.error))
         elif isinstance(action, Told):
-            self._tell_error(action.fault.value, action.text)
+            self._complaints.on_fault(action)
+
+    def _on_ended(self, channel: str, reason: str) -> None:
+        """Say that we do not hear of our orders, and try again; not from within the session."""
+        self._complaints.tell(f"subscription {channel}", reason)
+
+        def subscribe() -> None:
+            if self._is_running:
+                self._connection.subscribe(channel, Parameters())
+
+        self._context.clock.call_at(self._now_ns + RETRY_NS, subscribe)
 
     def _on_order(self, order: UserOrder) -> None:
         order_id = order.client_order_id
@@ -280,9 +283,15 @@ class KalshiBroker:
             report = words.order_report(order, self._account, self._context.venue, self._now_ns)
             self._context.publish(report)
             return
-        self._tell_accepted(order.order_id, order_id, order.created_ns)
-        if order.status == "canceled":
-            self._tell_end(order_id, words.end_of(order), order.last_update_reason)
+        kind = words.end_of(order) if order.status == "canceled" else None
+        if kind is EndKind.REJECTED and self._sent.venue_order_id(order_id):
+            kind = EndKind.CANCELLED  # it had been taken: what the venue refused is an amendment
+        if kind is not EndKind.REJECTED:
+            self._tell_accepted(order.order_id, order_id, order.created_ns)
+        if order.status == "resting":  # an amendment of ours may have had no answer
+            self._sent.put(order_id, SentOrder.of_venue(order))
+        if kind is not None:
+            self._tell_end(order_id, kind, order.last_update_reason)
 
     def _on_fill(self, fill: Fill) -> None:
         order_id = fill.client_order_id or self._sent.order_id(fill.order_id)
@@ -296,13 +305,24 @@ class KalshiBroker:
             report = words.execution_report(fill, self._account, venue, order_id, self._now_ns)
             self._context.publish(report)
 
+    def _on_settled(self, market: str) -> None:
+        """Ask what was paid, once reads show it; for a market that is none of ours never."""
+        name = instrument_id(self._context.venue, market)
+        if self._settling is None and self._instrument(name) is not None:
+            due_ns = self._now_ns + VISIBILITY_MS * NS_PER_MS
+            self._settling = self._context.clock.call_at(due_ns, self._ask_settlements)
+
+    def _ask_settlements(self) -> None:
+        self._settling = None
+        self._start(self._tell_settlements())
+
     async def _tell_settlements(self) -> None:
         """Publish what was paid lately; the core books each settlement once."""
         try:
-            for settled in await self._reads.settlements(self._now_ns - 3_600 * words.NS_PER_S):
+            for settled in await self._reads.settlements(self._now_ns - LATELY_NS):
                 self._context.publish(settled)
         except FrameworkError as error:
-            self._tell_error("settlements", str(error))
+            self._complaints.tell("settlements", str(error))
 
     # -- telling ---------------------------------------------------------------------------------
 
@@ -333,14 +353,14 @@ class KalshiBroker:
         )
 
     def _tell_refused(self, command: VenueCommand, reason: str) -> None:
-        kind = _kind_of(command)
+        kind = kind_of(command)
         self._context.publish(RequestRefused(command.order_id, kind, reason, self._now_ns))
 
     def _tell_failure(self, command: VenueCommand, error: FrameworkError) -> None:
         """Say what a failed request means: unknown is in doubt, never rejected."""
         verdict = verdict_on(error)
         if verdict.is_in_doubt:
-            kind = _kind_of(command)
+            kind = kind_of(command)
             doubt = RequestInDoubt(command.order_id, kind, verdict.reason, self._now_ns)
             self._context.publish(doubt)
         elif isinstance(command, SubmitOrder):
@@ -350,33 +370,7 @@ class KalshiBroker:
         else:
             self._tell_refused(command, verdict.reason)
 
-    def _tell_error(self, what: str, text: str) -> None:
-        context = self._context
-        log.warning("broker_error", venue=context.venue, what=what, reason=text)
-        context.publish(ErrorRaised(f"{context.venue} broker", what, text, self._now_ns))
-
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def verdict_on(error: FrameworkError) -> Verdict:
-    """Return what a failed request means for its order.
-
-    A used client id (409) is no refusal of this order: it may be this very one (section 10.1). An
-    answer that cannot be read says that the venue acted, not how.
-    """
-    if isinstance(error, NotSent):
-        return Verdict(False, str(error), "core")
-    if isinstance(error, Conflict) and error.code != "trading_is_paused":
-        return Verdict(True, str(error))
-    if isinstance(error, VenueUnavailable | MalformedMessage):
-        return Verdict(True, str(error))
-    return Verdict(False, str(error))
-
-
-def _kind_of(command: VenueCommand) -> RequestKind:
-    if isinstance(command, SubmitOrder):
-        return RequestKind.SUBMIT
-    return RequestKind.MODIFY if isinstance(command, ModifyOrder) else RequestKind.CANCEL

@@ -9,6 +9,7 @@ from adapters.kalshi.venue import KalshiVenue, VenueSettings
 from framework.interfaces import AdapterContext
 
 OPEN_NS = 30 * 86_400_000_000_000  # how long its markets are open
+PAST_MINUTES = 1_500  # of candles, for strategies that look back before they begin
 
 
 def embedded_venue(settings: KalshiSettings, context: AdapterContext) -> KalshiVenue:
@@ -23,6 +24,7 @@ def embedded_venue(settings: KalshiSettings, context: AdapterContext) -> KalshiV
             Market(ticker=ticker, event_ticker=_event_of(ticker), title=ticker, close_ns=close_ns)
             for ticker in settings.markets
         ),
+        past_minutes=PAST_MINUTES,
     )
     activity = (
         ActivitySettings(steps_per_s=chosen.rate, hit_s=chosen.hit_s) if chosen.rate else None

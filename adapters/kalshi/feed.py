@@ -1,44 +1,44 @@
 """Market data of Kalshi: the shell between the session and the core."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
-
-import structlog
 
 from adapters.kalshi import messages
 from adapters.kalshi.actions import (
+    Acknowledged,
     Action,
     Alarm,
     BookApplied,
     BookInvalid,
     Deliver,
+    Done,
     Ended,
-    Fault,
+    GapFound,
     Interrupted,
     LevelApplied,
+    Refused,
     Told,
 )
 from adapters.kalshi.auth import KalshiKey
 from adapters.kalshi.book_events import STREAM, BookNumbers
+from adapters.kalshi.complaints import Complaints
 from adapters.kalshi.connection import KalshiConnection
 from adapters.kalshi.coverage import LIFECYCLE, TICKERS, TRADES, Coverage
+from adapters.kalshi.definitions import Definitions
 from adapters.kalshi.market_events import quote_of, status_of, ticker_of, trade_of
 from adapters.kalshi.market_reads import MarketReads
+from adapters.kalshi.quiet_watch import QuietWatch
 from adapters.kalshi.settings import SILENCE_S, KalshiSettings
 from adapters.kalshi.subscription import BOOKS, Subscription
 from adapters.kalshi.trade_candles import TradeCandles
-from framework.errors import UnknownInstrument, VenueError
+from framework.errors import SubscriptionRefused, UnknownInstrument, VenueError
 from framework.interfaces import AdapterContext
-from framework.model.events import ConnectionState, DataStale, ErrorRaised
+from framework.model.events import ConnectionState, DataStale
 from framework.model.identity import instrument_id, symbol_of
-from framework.model.instrument import Instrument, InstrumentChanged
+from framework.model.instrument import Instrument
 from framework.model.market_data import Candle
 from framework.net.link import LinkOptions
-
-log = structlog.get_logger("kalshi")
 
 LINK = "feed"
 CHANNELS = {
@@ -50,7 +50,10 @@ CHANNELS = {
 }
 NS = 1_000_000_000
 RETRY_NS = 60 * NS  # before a subscription that the venue refused for good is tried again
-LOGGED_FAULTS = 3  # of a kind; later ones are counted
+TOO_MANY_MARKETS = 26  # for one subscription
+
+Request = tuple[str, str, str]
+"""Channel, market, and the interval of candles."""
 
 
 class KalshiFeed:
@@ -70,10 +73,9 @@ class KalshiFeed:
         key: KalshiKey | None,
         reads: MarketReads,
     ) -> None:
-        self._instruments = {symbol_of(known.id): known for known in instruments}
-        self._settings = settings
         self._context = context
         self._reads = reads
+        self._complaints = Complaints(LINK, context)
         self._connection = KalshiConnection(
             LINK,
             context,
@@ -83,17 +85,29 @@ class KalshiFeed:
             options=LinkOptions(transport=settings.transport, silence_s=SILENCE_S),
         )
         self._coverage = Coverage(self._connection, most_markets=settings.markets_per_subscription)
+        self._definitions = Definitions(
+            instruments,
+            context,
+            reads,
+            complaints=self._complaints,
+            tells_phase=partial(self._coverage.wants, LIFECYCLE),
+        )
+        self._requests: Counter[Request] = Counter()
         self._candles = TradeCandles(context.clock, context.publish)
-        self._candle_requests: Counter[tuple[str, str]] = Counter()
         self._numbers = BookNumbers()
-        self._asked: set[int] = set()  # quiet subscriptions that were asked for their books
-        self._faults: Counter[Fault] = Counter()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._quiet = QuietWatch(
+            self._connection, context.clock, quiet_s=settings.quiet_s, on_quiet=self._tell_stale
+        )
+        self._is_running = False
 
     @property
     def instruments(self) -> Sequence[Instrument]:
         """The configured markets, with the venue's grid once it has told."""
-        return tuple(self._instruments.values())
+        return self._definitions.instruments
+
+    def instrument(self, name: str) -> Instrument | None:
+        """Return one of them by its id, or None."""
+        return self._definitions.find(name)
 
     # -- what the core asks ----------------------------------------------------------------------
 
@@ -104,27 +118,27 @@ class KalshiFeed:
             UnknownInstrument: the configuration does not list it.
             VenueError: there is no such channel, or there are no candles of that interval.
         """
-        market = self._market(instrument)
-        wire_channels = self._wire_channels(channel)
-        if channel == "candles":
-            if not self._candle_requests[instrument, interval]:
-                self._candles.begin(instrument, interval)
-            self._candle_requests[instrument, interval] += 1
-        for wire_channel in wire_channels:
-            self._coverage.want(wire_channel, market)
+        request = self._request(instrument, channel, interval)
+        if not self._requests[request] and channel == "candles":
+            self._candles.begin(instrument, interval)
+        self._requests[request] += 1
+        for wire_channel in CHANNELS[channel]:
+            self._coverage.want(wire_channel, request[1])
+        if channel == "market" and self._requests[request] == 1 and self._is_running:
+            self._definitions.learn((request[1],))
 
     def unsubscribe(self, instrument: str, channel: str, interval: str = "") -> None:
         """Take one request back; harmless where there is none."""
-        market = self._market(instrument)
-        wire_channels = self._wire_channels(channel)
-        if channel == "candles":
-            if not self._candle_requests[instrument, interval]:
-                return
-            self._candle_requests[instrument, interval] -= 1
-            if not self._candle_requests[instrument, interval]:
-                self._candles.end(instrument, interval)
-        for wire_channel in wire_channels:
-            self._coverage.unwant(wire_channel, market)
+        request = self._request(instrument, channel, interval)
+        if not self._requests[request]:
+            return
+        self._requests[request] -= 1
+        if not self._requests[request] and channel == "candles":
+            self._candles.end(instrument, interval)
+        if not self._requests[request] and channel == "market":
+            self._definitions.forget_phase(request[1])
+        for wire_channel in CHANNELS[channel]:
+            self._coverage.unwant(wire_channel, request[1])
 
     async def history(
         self, instrument: str, interval: str, *, end_ns: int, limit: int
@@ -142,17 +156,16 @@ class KalshiFeed:
 
     async def run(self) -> None:
         """Connect and publish until cancelled."""
-        loop = asyncio.get_running_loop()
-        self._start(self._learn_markets())
-        watch = loop.create_task(self._watch_quiet())
+        self._is_running = True
+        self._definitions.learn()
+        self._quiet.start()
         try:
             await self._connection.run()
         finally:
-            tasks = [watch, *self._tasks]
-            for task in tasks:
-                task.cancel()
+            self._is_running = False
+            self._quiet.stop()
             self._candles.close()
-            await asyncio.wait(tasks)
+            await self._definitions.aclose()
 
     async def aclose(self) -> None:
         """Close the connection with the venue's knowledge."""
@@ -160,13 +173,14 @@ class KalshiFeed:
 
     def statistics(self) -> dict[str, int]:
         """Return counters of link and session, and of what went wrong."""
-        faults = {f"fault_{fault.value}": count for fault, count in self._faults.items()}
-        return {**self._connection.statistics(), **faults}
+        return {**self._connection.statistics(), **self._complaints.statistics()}
 
     # -- what the connection tells ---------------------------------------------------------------
 
     def on_state(self, old: ConnectionState, new: ConnectionState, reason: str) -> None:
-        """Nothing: the link has published it."""
+        """Nothing but that trades are missing meanwhile: the link has published it."""
+        if new is ConnectionState.RECONNECTING:
+            self._candles.lose()
 
     def on_heartbeat(self) -> None:
         """Nothing: the link has noted it, and it says nothing about any stream."""
@@ -181,152 +195,139 @@ class KalshiFeed:
         elif kind is BookApplied:
             self._on_book(action)  # type: ignore[arg-type] # as above
         else:
-            self._on_trouble(action)
+            self._on_rarity(action)
 
     def _on_level(self, applied: LevelApplied) -> None:
         level = applied.frame.message
         assert isinstance(level, messages.Level)
-        now_ns = self._context.clock.now_ns
-        name = instrument_id(self._context.venue, level.market_ticker)
-        self._context.publish(self._numbers.delta(applied, False, name, now_ns))
+        ladders = applied.subscription.books[level.market_ticker]
+        now_ns, name = self._context.clock.now_ns, self._name(level.market_ticker)
+        self._context.publish(self._numbers.delta(applied, ladders, name, now_ns))
 
     def _on_book(self, applied: BookApplied) -> None:
         book = applied.frame.message
         assert isinstance(book, messages.Book)
         ladders = applied.subscription.books[book.market_ticker]
-        name = instrument_id(self._context.venue, book.market_ticker)
-        now_ns = self._context.clock.now_ns
+        now_ns, name = self._context.clock.now_ns, self._name(book.market_ticker)
         for event in self._numbers.snapshot(applied, ladders, name, now_ns):
             self._context.publish(event)
 
     def _on_frame(self, deliver: Deliver) -> None:
-        message, publish = deliver.frame.message, self._context.publish
+        message = deliver.frame.message
         market = getattr(message, "market_ticker", "")
-        if market not in self._instruments:
+        if market not in self._definitions:
             return
-        name, now_ns = instrument_id(self._context.venue, market), self._context.clock.now_ns
         if isinstance(message, messages.Ticker):
-            publish(quote_of(message, name, now_ns))
-            ticker = ticker_of(message, name, now_ns)
-            if ticker is not None and self._coverage.wants(LIFECYCLE, market):
-                publish(ticker)
+            self._on_ticker(message, self._name(market))
         elif isinstance(message, messages.Trade):
-            trade = trade_of(message, name, now_ns)
-            publish(trade)
-            self._candles.on_trade(trade)
+            self._on_trade(message, self._name(market))
         elif isinstance(message, messages.MarketLifecycle):
-            status = status_of(message, name, now_ns)
+            status = status_of(message, self._name(market), self._context.clock.now_ns)
             if status is not None:
-                publish(status)
+                self._definitions.note_phase(status)
             if message.price_ranges or message.close_ns is not None:
-                self._start(self._learn_markets((market,)))
+                self._definitions.learn((market,))
 
-    def _on_trouble(self, action: Action) -> None:
-        now_ns = self._context.clock.now_ns
-        venue = self._context.venue
-        if isinstance(action, BookInvalid):
-            name = instrument_id(venue, action.market)
-            gap = self._numbers.loss(action, name, now_ns)
-            if gap is not None:
-                self._context.publish(gap)
-        elif isinstance(action, Interrupted):
-            log.warning("subscription_interrupted", venue=venue, reason=str(action.error))
-        elif isinstance(action, Ended):
-            self._on_ended(action)
-        elif isinstance(action, Alarm):
-            log.error("books_missing", venue=venue, markets=action.markets, age_ns=action.age_ns)
-        elif isinstance(action, Told):
-            self._on_fault(action)
+    def _on_ticker(self, message: messages.Ticker, name: str) -> None:
+        now_ns, market = self._context.clock.now_ns, message.market_ticker
+        quote, ticker = quote_of(message, name, now_ns), ticker_of(message, name, now_ns)
+        if quote is not None and self._requests["quotes", market, ""]:
+            self._context.publish(quote)
+        if ticker is not None and self._requests["market", market, ""]:
+            self._context.publish(ticker)
 
-    def _on_ended(self, ended: Ended) -> None:
+    def _on_trade(self, message: messages.Trade, name: str) -> None:
+        trade = trade_of(message, name, self._context.clock.now_ns)
+        if self._requests["trades", message.market_ticker, ""]:
+            self._context.publish(trade)
+        self._candles.on_trade(trade)
+
+    def _on_rarity(self, action: Action) -> None:
+        match action:
+            case BookInvalid(market=market):
+                now_ns = self._context.clock.now_ns
+                gap = self._numbers.loss(action, self._name(market), now_ns)
+                if gap is not None:
+                    self._context.publish(gap)
+            case GapFound(subscription=subscription) if subscription.channel == TRADES:
+                self._complaints.tell(TRADES, "trades are missing")
+                self._candles.resume()
+            case Alarm(markets=markets, age_ns=age_ns):
+                text = f"no true book of {', '.join(markets)} for {age_ns / NS:.0f} s"
+                self._complaints.tell("books missing", text)
+            case Told():
+                self._complaints.on_fault(action)
+            case _:
+                self._on_subscription(action)
+
+    def _on_subscription(self, action: Action) -> None:
+        match action:
+            case Acknowledged(subscription=subscription):
+                self._on_acknowledged(subscription)
+            case Interrupted(subscription=subscription, error=error):
+                self._complaints.tell("subscription interrupted", str(error))
+                self._on_silenced(subscription)
+            case Done(request=request):
+                self._coverage.done(request)
+            case Refused(request=request, error=error):
+                self._on_refused(request, error)
+            case Ended(subscription=subscription, error=error) if error is not None:
+                self._on_ended(subscription, error)
+
+    def _on_acknowledged(self, subscription: Subscription) -> None:
+        """What it brings is whole from now on; what it brought before may have been missed."""
+        if subscription.channel == TRADES:
+            self._candles.resume()
+        elif subscription.channel == LIFECYCLE:
+            self._definitions.learn(self._coverage.markets_of(LIFECYCLE))
+
+    def _on_silenced(self, subscription: Subscription) -> None:
+        if subscription.channel == TRADES:
+            self._candles.lose()
+
+    def _on_ended(self, subscription: Subscription, error: SubscriptionRefused) -> None:
         """Say that a subscription is over, and try it again in a while: nobody is watching."""
-        subscription, error = ended.subscription, ended.error
-        if error is None:
-            return
-        self._tell_error(f"subscription {subscription.channel}", str(error))
-        uncovered = self._coverage.ended(subscription)
-        again = partial(self._coverage.cover_again, subscription.channel, uncovered)
-        self._context.clock.call_at(self._context.clock.now_ns + RETRY_NS, again)
+        self._on_silenced(subscription)
+        channel, is_full = subscription.channel, error.code == TOO_MANY_MARKETS
+        self._complaints.tell(f"subscription {channel}", str(error))
+        uncovered = self._coverage.ended(subscription, is_full=is_full)
+        self._cover_again(channel, uncovered, 0 if is_full and len(uncovered) > 1 else RETRY_NS)
 
-    def _on_fault(self, told: Told) -> None:
-        self._faults[told.fault] += 1
-        if self._faults[told.fault] <= LOGGED_FAULTS:
-            self._tell_error(told.fault.value, told.text)
+    def _on_refused(self, request: int, error: SubscriptionRefused) -> None:
+        """A market was not added to a subscription: try again, or elsewhere if that is full."""
+        is_full = error.code == TOO_MANY_MARKETS
+        refused = self._coverage.refused(request, is_full=is_full)
+        if refused is not None:
+            channel, market = refused
+            self._complaints.tell(f"subscription {channel}", f"{market}: {error}")
+            self._cover_again(channel, [market], 0 if is_full else RETRY_NS)
 
-    def _tell_error(self, what: str, text: str) -> None:
-        context = self._context
-        log.warning("feed_error", venue=context.venue, what=what, reason=text)
-        context.publish(ErrorRaised(f"{context.venue} feed", what, text, context.clock.now_ns))
+    def _cover_again(self, channel: str, markets: list[str], pause_ns: int) -> None:
+        """Do it later: the session is not to be called back."""
 
-    # -- quiet subscriptions ---------------------------------------------------------------------
+        def cover() -> None:
+            if self._is_running:
+                self._coverage.cover_again(channel, markets)
 
-    async def _watch_quiet(self) -> None:
-        """Ask a quiet book subscription for its books; subscribe anew if even that is quiet."""
-        ended = asyncio.get_running_loop().create_future()
-        while True:
-            try:
-                async with asyncio.timeout(self._settings.quiet_s / 4):
-                    await asyncio.shield(ended)
-            except TimeoutError:
-                self._check_quiet()
+        self._context.clock.call_at(self._context.clock.now_ns + pause_ns, cover)
 
-    def _check_quiet(self) -> None:
+    def _tell_stale(self, subscription: Subscription, age_ns: int) -> None:
         now_ns = self._context.clock.now_ns
-        quiet_ns = int(self._settings.quiet_s * NS)
-        for subscription in self._connection.session.subscriptions:
-            age_ns = now_ns - subscription.statistics.last_frame_ns
-            if not subscription.has_books or subscription.sid is None or age_ns < quiet_ns:
-                self._asked.discard(subscription.id)
-            elif subscription.id not in self._asked:
-                self._asked.add(subscription.id)
-                markets = tuple(subscription.markets)
-                self._connection.session.request_snapshots(subscription, markets, now_ns)
-            elif age_ns >= 2 * quiet_ns:
-                self._asked.discard(subscription.id)
-                self._tell_stale(subscription, age_ns, now_ns)
-
-    def _tell_stale(self, subscription: Subscription, age_ns: int, now_ns: int) -> None:
         for market in subscription.markets:
-            name = instrument_id(self._context.venue, market)
-            self._context.publish(DataStale(name, STREAM, age_ns, now_ns))
-        self._connection.resubscribe(subscription, "it said nothing, asked or not")
-
-    # -- definitions -----------------------------------------------------------------------------
-
-    async def _learn_markets(self, markets: tuple[str, ...] = ()) -> None:
-        """Tell the core of the venue's own grids; what was configured holds until then."""
-        asked = markets or tuple(self._instruments)
-        try:
-            found = await self._reads.instruments(asked)
-        except VenueError as error:
-            self._tell_error("market definitions", str(error))
-            return
-        now_ns = self._context.clock.now_ns
-        for instrument in found:
-            if self._instruments.get(symbol_of(instrument.id)) != instrument:
-                self._instruments[symbol_of(instrument.id)] = instrument
-                self._context.publish(InstrumentChanged(instrument.id, now_ns, now_ns, instrument))
-        missing = set(asked) - {symbol_of(instrument.id) for instrument in found}
-        for market in sorted(missing):
-            self._tell_error("market definitions", f"the venue has no market {market!r}")
-
-    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            self._context.publish(DataStale(self._name(market), STREAM, age_ns, now_ns))
 
     # -- names -----------------------------------------------------------------------------------
 
-    def _market(self, instrument: str) -> str:
-        market = symbol_of(instrument)
-        if instrument != instrument_id(self._context.venue, market):
-            raise UnknownInstrument(instrument)
-        if market not in self._instruments:
-            raise UnknownInstrument(instrument)
-        return market
+    def _request(self, instrument: str, channel: str, interval: str) -> Request:
+        market = self._market(instrument)
+        if channel not in CHANNELS:
+            raise VenueError(f"Kalshi has no channel {channel!r}")
+        return channel, market, interval if channel == "candles" else ""
 
-    def _wire_channels(self, channel: str) -> tuple[str, ...]:
-        try:
-            return CHANNELS[channel]
-        except KeyError:
-            raise VenueError(f"Kalshi has no channel {channel!r}") from None
+    def _market(self, instrument: str) -> str:
+        if self._definitions.find(instrument) is None:
+            raise UnknownInstrument(instrument)
+        return symbol_of(instrument)
+
+    def _name(self, market: str) -> str:
+        return instrument_id(self._context.venue, market)

@@ -10,7 +10,7 @@ from adapters.kalshi.connection import KalshiConnection, Record
 from adapters.kalshi.dispatch import Dispatch
 from adapters.kalshi.hooks import Hooks
 from adapters.kalshi.quiet_watch import QuietWatch
-from adapters.kalshi.reports import Report, Trouble
+from adapters.kalshi.reports import Report, Trouble, quiet
 from adapters.kalshi.rest import KalshiRest
 from adapters.kalshi.settings import Urls
 from adapters.kalshi.upstreams import Upstreams
@@ -72,7 +72,10 @@ class Lifetime:
         self._watch: QuietWatch | None = None
         if settings.quiet_s is not None:
             self._watch = QuietWatch(
-                self.connection, context.clock, quiet_s=settings.quiet_s, report=hooks.report
+                self.connection,
+                context.clock,
+                quiet_s=settings.quiet_s,
+                on_quiet=lambda subscription, age_ns: hooks.report(quiet(subscription, age_ns)),
             )
         self._opened = asyncio.Event()  # connected for the first time, or over
         self._over = asyncio.Event()

@@ -35,12 +35,14 @@ STATUSES = {  # of `GET /markets`
 }
 
 
-def quote_of(ticker: messages.Ticker, instrument: str, received_ns: int) -> Quote:
-    """Return the best prices; a side nobody quotes has size 0.
+def quote_of(ticker: messages.Ticker, instrument: str, received_ns: int) -> Quote | None:
+    """Return the best prices; a side nobody quotes has size 0. None: they cross, for a moment.
 
     Older frames carry no sizes: a quoted side then counts one contract, the least there can be.
     """
     bid, ask = ticker.yes_bid or 0, ticker.yes_ask or DOLLAR
+    if bid >= ask:
+        return None
     return Quote(
         instrument,
         _time_ns(ticker.time_ns, received_ns),

@@ -26,18 +26,16 @@ PRICE_UNIT = Decimal(DOLLAR)
 class MarketReads:
     """Reads of one venue, in the core's words."""
 
-    def __init__(self, venue: str, rest: KalshiRest, clock: Clock) -> None:
-        self._venue = venue
+    def __init__(self, rest: KalshiRest, clock: Clock) -> None:
         self._rest = rest
         self._clock = clock
 
-    async def instruments(self, tickers: Sequence[str]) -> list[Instrument]:
+    async def markets(self, tickers: Sequence[str]) -> list[Market]:
         """Return the venue's definitions of these markets; those it does not have are missing."""
-        found = []
+        found: list[Market] = []
         for first in range(0, len(tickers), MOST_TICKERS):
             chunk = list(tickers[first : first + MOST_TICKERS])
-            markets = self._rest.markets(tickers=chunk)
-            found += [instrument_of(market, self._venue) async for market in markets]
+            found += [market async for market in self._rest.markets(tickers=chunk)]
         return found
 
     async def candles(
@@ -80,10 +78,15 @@ def _series(
     """Return one candle per period from the first that has a price on.
 
     Nothing may have traded in a period: it is flat at the price before it.
+
+    Raises:
+        VenueError: the venue's periods end at other times than ours.
     """
-    ends = {candle.end_ns: candle for candle in found}
+    ends = {candle.end_ns: candle for candle in sorted(found, key=lambda candle: candle.end_ns)}
+    if any(at_ns % length_ns for at_ns in ends):
+        raise VenueError(f"Kalshi's candles of {interval} end at other times than periods of UTC")
     candles: list[Candle] = []
-    last: int | None = None
+    last = next((candle.price.previous for candle in ends.values()), None)
     for close_ns in range(begin_ns + length_ns, end_ns + 1, length_ns):
         candle = ends.get(close_ns)
         prices = None if candle is None else candle.price
@@ -91,7 +94,6 @@ def _series(
             line = (prices.open, prices.high, prices.low, prices.close)
             last = prices.close
         else:
-            last = prices.previous if last is None and prices is not None else last
             line = (last, last, last, last)
         if last is None:
             continue
@@ -120,7 +122,7 @@ def instrument_of(market: Market, venue: str) -> Instrument:
         PriceRange(low=_dollars(step.start), tick=_dollars(step.step))
         for step in _merged(market.price_ranges)
     )
-    lowest = ranges[0].tick if ranges else CENT
+    lowest = ranges[0].low or ranges[0].tick if ranges else CENT
     highest = subtract(ONE, ranges[-1].tick if ranges else CENT)
     return Instrument(
         id=instrument_id(venue, market.ticker),

@@ -8,32 +8,29 @@ without a price (section 10.4).
 from decimal import Decimal
 
 from adapters.kalshi.messages import Fill, MarketPosition, UserOrder
-from adapters.kalshi.rest_values import Balance, NewOrder, Settlement
+from adapters.kalshi.rest_values import NewOrder, Settlement
 from adapters.kalshi.units import CONTRACT, DOLLAR
 from framework.model.account import Settled
 from framework.model.commands import SubmitOrder
-from framework.model.decimals import ONE, ZERO, divide, multiply
+from framework.model.decimals import ONE, ZERO, divide, multiply, subtract
 from framework.model.identity import instrument_id, symbol_of
 from framework.model.instrument import Instrument
 from framework.model.orders import Fee, Liquidity, OrderStatus, OrderType, Side, TimeInForce
 from framework.model.reports import EndKind, OrderFilled
-from framework.model.venue_state import (
-    BalanceReport,
-    ExecutionReport,
-    OrderReport,
-    PositionReport,
-)
+from framework.model.venue_state import ExecutionReport, OrderReport, PositionReport
 
 USD = "USD"
 MONEY = Decimal(1_000_000)
 PRICE, COUNT = Decimal(DOLLAR), Decimal(CONTRACT)
 NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
 TIMES_IN_FORCE = {
     TimeInForce.GTC: "good_till_canceled",
     TimeInForce.GTD: "good_till_canceled",
     TimeInForce.IOC: "immediate_or_cancel",
     TimeInForce.FOK: "fill_or_kill",
 }
+WHOLE_RESULTS = ("yes", "no")
 EXPIRED = ("ExpiryCancel", "CloseCancel")
 REJECTED = ("PostOnlyCrossCancel", "ReduceOnlyCancel")
 
@@ -125,7 +122,7 @@ def fill_fact(fill: Fill, order_id: str, now_ns: int) -> OrderFilled:
         fill.trade_id,
         contracts(fill.count),
         dollars(fill.yes_price),
-        fill.time_ns or now_ns,
+        _time_of(fill, now_ns),
         _fees(fill),
         _liquidity(fill),
     )
@@ -143,7 +140,7 @@ def execution_report(
         side_of(fill.outcome_side),
         contracts(fill.count),
         dollars(fill.yes_price),
-        fill.time_ns or now_ns,
+        _time_of(fill, now_ns),
         order_id,
         _fees(fill),
         _liquidity(fill),
@@ -152,9 +149,9 @@ def execution_report(
 
 def order_report(order: UserOrder, account: str, venue: str, now_ns: int) -> OrderReport:
     """Return any order of the account; the quantity is what was asked for, filled or not."""
-    quantity = order.initial_count
-    if order.status == "resting":  # an amended order keeps its first count on older servers
-        quantity = order.fill_count + order.remaining_count
+    quantity = order.fill_count + order.remaining_count
+    if order.status == "canceled":  # an amended order may name its first count or its newest
+        quantity = max(order.initial_count, quantity)
     return OrderReport(
         account,
         order.order_id,
@@ -179,21 +176,34 @@ def position_report(
     return PositionReport(account, name, contracts(position.position), now_ns)
 
 
-def settled(settlement: Settlement, account: str, venue: str, now_ns: int) -> Settled:
-    """Return that a market paid: one dollar for yes, or nothing, or in between."""
-    held = settlement.yes_count - settlement.no_count
-    price = ONE if settlement.result == "yes" else ZERO
-    if settlement.result not in ("yes", "no") and held:
-        paid = divide(money(settlement.revenue), contracts(abs(held)))
-        price = paid if held > 0 else ONE - paid
+def settled(
+    settlement: Settlement, account: str, venue: str, now_ns: int, *, value: int | None = None
+) -> Settled:
+    """Return that a market paid: one dollar for yes, or nothing, or in between.
+
+    `value` is what a yes contract of a scalar market pays, where the market says so.
+    """
+    price = dollars(value) if value is not None else _paid(settlement)
+    if settlement.result in WHOLE_RESULTS:
+        price = ONE if settlement.result == "yes" else ZERO
     name = instrument_id(venue, settlement.ticker)
     time_ns = settlement.settled_ns or now_ns
     return Settled(account, name, price, time_ns, f"settlement {settlement.ticker}")
 
 
-def balance_report(balance: Balance, account: str, now_ns: int) -> BalanceReport:
-    """Return the cash that can be used."""
-    return BalanceReport(account, USD, money(balance.cash), now_ns)
+def _paid(settlement: Settlement) -> Decimal:
+    """Return what a yes contract paid, by what came in; that and `value` are whole cents."""
+    held = settlement.yes_count - settlement.no_count
+    if not held:
+        return dollars(settlement.value or 0)
+    paid = divide(money(settlement.revenue), contracts(abs(held)))
+    return paid if held > 0 else subtract(ONE, paid)
+
+
+def _time_of(fill: Fill, now_ns: int) -> int:
+    """Return when a fill happened in the stream's resolution; reads of the same fill say more."""
+    time_ns = fill.time_ns or now_ns
+    return time_ns - time_ns % NS_PER_MS
 
 
 def _fees(fill: Fill) -> tuple[Fee, ...]:

@@ -7,14 +7,21 @@ the books, which any living subscription answers, and after twice that it subscr
 from collections.abc import Callable
 
 from adapters.kalshi.connection import KalshiConnection
-from adapters.kalshi.reports import Report, Trouble
+from adapters.kalshi.subscription import Subscription
 from framework.interfaces import Clock, TimerHandle
 
 NS_PER_S = 1_000_000_000
 
 
+OnQuiet = Callable[[Subscription, int], None]
+"""Told of a subscription, and for how many nanoseconds it has said nothing."""
+
+
 class QuietWatch:
-    """Looks four times per `quiet_s`, for as long as it runs."""
+    """Looks four times per `quiet_s`, for as long as it runs.
+
+    `on_quiet` is told of a mute subscription just before it is subscribed anew.
+    """
 
     def __init__(
         self,
@@ -22,12 +29,12 @@ class QuietWatch:
         clock: Clock,
         *,
         quiet_s: float,
-        report: Callable[[Report], None],
+        on_quiet: OnQuiet,
     ) -> None:
         self._connection = connection
         self._clock = clock
         self._quiet_ns = round(quiet_s * NS_PER_S)
-        self._report = report
+        self._on_quiet = on_quiet
         self._asked: set[int] = set()
         self._timer: TimerHandle | None = None
 
@@ -53,7 +60,6 @@ class QuietWatch:
                 self._connection.request_snapshots(subscription, tuple(subscription.markets))
             elif age_ns >= 2 * self._quiet_ns:
                 self._asked.discard(subscription.id)
-                text = f"nothing for {age_ns / NS_PER_S:.0f} s: it is subscribed anew"
-                self._report(Report(Trouble.QUIET, text, subscription.channel))
+                self._on_quiet(subscription, age_ns)
                 self._connection.resubscribe(subscription, "it said nothing, asked or not")
         self.start()

@@ -13,6 +13,7 @@ from adapters.kalshi.actions import (
     Reread,
     Told,
 )
+from adapters.kalshi.subscription import Subscription
 
 NS_PER_S = 1e9
 
@@ -72,3 +73,9 @@ def report_of(action: Action) -> Report | None:
             text += f" for {action.age_ns / NS_PER_S:.1f} s"
             return Report(Trouble.BOOKS_MISSING, text, subscription.channel)
     return None
+
+
+def quiet(subscription: Subscription, age_ns: int) -> Report:
+    """Return what is to be reported of a mute subscription."""
+    text = f"nothing for {age_ns / NS_PER_S:.0f} s: it is subscribed anew"
+    return Report(Trouble.QUIET, text, subscription.channel)

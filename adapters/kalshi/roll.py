@@ -251,11 +251,13 @@ class Roll:
     def send_change(self, change: Changing, now_ns: int) -> None:
         """Send `add_markets` or `delete_markets` for the sid of a subscription."""
         change.sid = change.subscription.sid
-        parameters = {
+        parameters: dict[str, Any] = {
             "sids": [change.subscription.sid],
             "action": change.action,
             "market_tickers": list(change.markets),
         }
+        if change.action == "add_markets" and change.subscription.parameters.send_initial_snapshot:
+            parameters["send_initial_snapshot"] = True
         self._commands.send("update_subscription", parameters, change, now_ns)
 
     def release_orphans(self, listed: tuple[tuple[str, int], ...], now_ns: int) -> None:

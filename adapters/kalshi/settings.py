@@ -73,11 +73,11 @@ class KalshiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         markets: tickers of the markets to list, beside those under `instruments:`.
         key_id, private_key: references (`env:NAME`, `file:PATH`); the key is RSA, PEM.
         rest_url, stream_url: instead of the environment's.
+        answer_s: how long an answer of REST is waited for.
         quiet_s: a book subscription that says nothing for so long is asked for its books, and
             after twice that subscribed anew.
         markets_per_subscription: what one subscription covers at most.
         uses_first_generation: the order entry of 2025, which the venue is retiring.
-        exchange_index, subaccount: sent with orders where not 0.
     """
 
     environment: Environment = Environment.DEMO

@@ -16,21 +16,20 @@ def find_rig(name: str) -> MakeRig:
     Raises:
         ConfigError: it has none, or it cannot be imported.
     """
-    for entry_point in entry_points(group=GROUP, name=name):
-        try:
-            found: Any = entry_point.load()
-        except Exception as error:  # a third party's package failed while it was imported
-            raise ConfigError(f"the rig of {name!r} cannot be imported: {error!r}") from error
-        return found  # type: ignore[no-any-return] # the entry point's contract
     place = f"adapters.{name}.venue"
+    found: Any = None
     try:
-        module = import_module(place)
-        return module.rig  # type: ignore[no-any-return] # the module's contract
+        for entry_point in entry_points(group=GROUP, name=name):
+            found = entry_point.load()
+        if found is None:
+            found = getattr(import_module(place), "rig", None)
     except ModuleNotFoundError as error:
         if error.name not in ("adapters", f"adapters.{name}", place):
             raise ConfigError(f"the rig of {name!r} needs {error.name!r}") from error
-    except AttributeError:
-        pass
-    raise ConfigError(
-        f"adapter {name!r} has no simulated venue: no {place}:rig, no entry point in {GROUP}"
-    )
+    except Exception as error:  # a package may fail with anything while it is imported
+        raise ConfigError(f"the rig of {name!r} cannot be imported: {error!r}") from error
+    if found is None:
+        raise ConfigError(
+            f"adapter {name!r} has no simulated venue: no {place}:rig, no entry point in {GROUP}"
+        )
+    return found  # type: ignore[no-any-return] # the contract of both places

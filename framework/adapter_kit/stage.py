@@ -14,7 +14,7 @@ from framework.bus.bus import Bus
 from framework.clock.clock import LiveClock
 from framework.engine.books import Books
 from framework.engine.market_state import MarketState
-from framework.errors import SimulationError
+from framework.errors import SimulationError, VenueError
 from framework.interfaces import (
     Adapter,
     AdapterContext,
@@ -27,7 +27,7 @@ from framework.market.escalation import Reconnect, Request, RequestSnapshot, Res
 from framework.model.events import ConnectionChanged, GapDetected
 from framework.model.identity import instrument_id
 from framework.model.instrument import Instrument
-from framework.model.market_data import BookDelta, BookSnapshot
+from framework.model.market_data import BookDelta, BookSnapshot, Candle, Level, Quote, Trade
 from framework.net.connectors import open_connector
 from framework.settings.secrets import Secret
 from framework.simulation.loop import SimulatedLoop
@@ -37,6 +37,14 @@ E = TypeVar("E")
 Build = Callable[[Any, AdapterContext], Adapter]
 
 POLL_S = 0.01
+DEPTH = 1_000_000  # all levels of a book
+END_S = 30.0  # what a cancelled `run` and `close` get for their clean-up
+CHANNELS: dict[str, tuple[type, ...]] = {
+    "book": (BookSnapshot, BookDelta),
+    "quotes": (Quote,),
+    "trades": (Trade,),
+}
+MARKET = (Quote, Trade, Candle, BookSnapshot, BookDelta)
 CORE = (BookSnapshot, BookDelta, GapDetected, ConnectionChanged)  # what moves the core's books
 
 
@@ -45,21 +53,24 @@ class CheckFailed(Exception):
 
 
 class CheckSkipped(Exception):
-    """A check needs a fault that this venue cannot inflict."""
+    """A check needs what this venue or its adapter does not have: a fault, a channel, a broker."""
 
 
 class Stage:
     """One adapter, its venue, and everything that the adapter published.
 
-    `wrong` holds each moment at which a book said that it is synced and was not the venue's.
+    `wrong` holds each moment at which a book said that it is synced and was not the venue's,
+    `unhandled` what reached the loop because nobody took it: exceptions of callbacks and tasks.
     """
 
     def __init__(self, rig: VenueRig, loop: SimulatedLoop) -> None:
         self.rig = rig
         self.events: list[Any] = []
         self.wrong: list[str] = []
+        self.unhandled: list[str] = []
         self.compared_count = 0
         self.instruments: dict[str, Instrument] = {}
+        self.make: Callable[[AdapterContext], Adapter] = lambda context: Adapter()
         self.adapter = Adapter()
         self.venue = rig.venue
         self.clock = LiveClock(wall_ns=lambda: loop.now_ns, monotonic_ns=lambda: loop.now_ns)
@@ -104,16 +115,16 @@ class Stage:
 
     @property
     def feed(self) -> MarketFeed:
-        """The adapter's feed."""
+        """The adapter's feed. Raises CheckSkipped: it has none, as one that only trades."""
         if self.adapter.feed is None:
-            raise CheckFailed("the adapter has no live feed")
+            raise CheckSkipped("the adapter has no live feed")
         return self.adapter.feed
 
     @property
     def broker(self) -> Broker:
-        """The adapter's broker."""
+        """The adapter's broker. Raises CheckSkipped: it has none, as one of market data only."""
         if self.adapter.broker is None:
-            raise CheckFailed("the adapter has no broker")
+            raise CheckSkipped("the adapter has no broker")
         return self.adapter.broker
 
     @property
@@ -128,11 +139,32 @@ class Stage:
         return instrument_id(self.venue, self.rig.symbols[index])
 
     def instrument(self, index: int = 0) -> Instrument:
-        """Return the definition of one of the rig's instruments, by the feed's own word."""
+        """Return the definition of one of the rig's instruments, by the feed's newest word."""
+        for known in self.feed.instruments:
+            if known.id == self.name(index):
+                return known
+        raise CheckFailed(f"the feed does not list {self.name(index)}")
+
+    def subscribe(self, channel: str, index: int = 0, interval: str = "") -> None:
+        """Ask for a channel of one of the rig's instruments.
+
+        Raises:
+            CheckSkipped: the feed says that its venue does not have this channel.
+        """
         try:
-            return self.instruments[self.name(index)]
-        except KeyError:
-            raise CheckFailed(f"the feed does not list {self.name(index)}") from None
+            self.feed.subscribe(self.name(index), channel, interval)
+        except VenueError as refused:
+            raise CheckSkipped(f"the feed has no channel {channel!r}: {refused}") from refused
+
+    def subscribe_any(self, index: int = 0) -> str:
+        """Ask for the first channel that the feed has, and return it."""
+        for channel in CHANNELS:
+            try:
+                self.subscribe(channel, index)
+            except CheckSkipped:
+                continue
+            return channel
+        raise CheckFailed(f"the feed has none of the channels {', '.join(CHANNELS)}")
 
     def inflict(self, fault: Fault, *, count: int = 1, duration_s: float = 0.0) -> None:
         """Break something at the venue.
@@ -162,6 +194,11 @@ class Stage:
             await self.loop.sleep_until(self.loop.now_ns + int(POLL_S * 1e9))
         return (self.loop.now_ns - began_ns) / 1e9
 
+    async def until_data(self, *, within_s: float) -> None:
+        """Wait for the next event of market data."""
+        count = len(self.of(*MARKET))
+        await self.until(lambda: len(self.of(*MARKET)) > count, "market data", within_s=within_s)
+
     async def pass_time(self, seconds: float) -> None:
         """Let virtual time pass."""
         await self.loop.sleep_until(self.loop.now_ns + int(seconds * 1e9))
@@ -171,9 +208,10 @@ class Stage:
         book = self.books.by_instrument.get(self.name(index))
         if book is None or not book.is_synced:
             return False
-        history = self._histories[self.name(index)]
-        depth = 1_000_000
-        return (tuple(book.bids(depth)), tuple(book.asks(depth))) == history.newest
+        return (tuple(book.bids(DEPTH)), tuple(book.asks(DEPTH))) == self._truth(index)
+
+    def _truth(self, index: int) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
+        return self._histories[self.name(index)].newest
 
     async def until_synced(self, *, within_s: float, indices: tuple[int, ...] = (0,)) -> float:
         """Wait until the books of these symbols are synced; return the seconds it took."""
@@ -198,8 +236,7 @@ class Stage:
         if book is None or history is None or not book.is_synced:
             return
         self.compared_count += 1
-        depth = 1_000_000
-        if not history.has(book.bids(depth), book.asks(depth)):
+        if not history.has(book.bids(DEPTH), book.asks(DEPTH)):
             best = (book.best_bid, book.best_ask)
             self.wrong.append(f"{instrument} at {self.loop.now_ns}: {best} never was the book")
 
@@ -226,38 +263,103 @@ async def staged(build: Build, rig: VenueRig) -> AsyncIterator[Stage]:
     """Start the venue and its adapter; afterwards take everything down again.
 
     Raises:
-        CheckFailed: a task of the adapter is left over at the end, or one of them failed.
+        CheckFailed: a `run` ended by itself, an exception was taken by nobody, or something of
+            the adapter is left over at the end: a connection or a task.
     """
     loop = asyncio.get_running_loop()
     if not isinstance(loop, SimulatedLoop):
         raise SimulationError("the adapter kit plays on a simulated loop only")
+    stage = Stage(rig, loop)
+    loop.set_exception_handler(lambda _, context: stage.unhandled.append(_described(context)))
     section = await rig.start()
     before = asyncio.all_tasks()
-    stage = Stage(rig, loop)
+    stage.make = lambda context: build(section, context)
+    running = _begin(stage)
+    try:
+        yield stage
+    finally:
+        ended = [_why(task) for task in running if task.done()]
+        left = await _end(stage, running, before)
+        if ended:  # the cause of whatever else went wrong
+            raise CheckFailed(f"`run` ended by itself: {'; '.join(ended)}")
+    ended = [_why(task) for task in running if _error_of(task) is not None]
+    if ended:
+        raise CheckFailed(f"`run` failed when it was cancelled: {'; '.join(ended)}")
+    if left:
+        raise CheckFailed(f"left over: {', '.join(left)}")
+    if stage.unhandled:
+        raise CheckFailed(f"nobody took: {'; '.join(stage.unhandled)}")
+
+
+@asynccontextmanager
+async def beside(stage: Stage) -> AsyncIterator[Stage]:
+    """Start a second adapter on the same venue, with a context of its own."""
+    other = Stage(stage.rig, stage.loop)
+    other.make = stage.make
+    running = _begin(other)
+    try:
+        yield other
+    finally:
+        await _stop(other, running)
+
+
+def _begin(stage: Stage) -> list[asyncio.Task[None]]:
+    """Make the adapter and set it going; return its tasks."""
+    adapter = stage.adapter = stage.make(cast(AdapterContext, stage))
     stage.clock.start()
-    adapter = stage.adapter = build(section, cast(AdapterContext, stage))
     if adapter.feed is not None:
         stage.instruments.update({known.id: known for known in adapter.feed.instruments})
         if isinstance(adapter.feed, RecoversBooks):
             stage.books.options[stage.venue] = adapter.feed.book_recovery
     stage.follow_truth()
-    owners = [owner for owner in (adapter.feed, adapter.broker) if owner is not None]
-    running = [loop.create_task(owner.run()) for owner in owners]
-    try:
-        yield stage
-    finally:
-        for task in running:
-            task.cancel()
-        if running:
-            await asyncio.wait(running)
-        if adapter.close is not None:
-            await adapter.close()
-        await stage.pass_time(1.0)
-        left = [task for task in asyncio.all_tasks() - before if not task.done()]
-        stage.clock.stop()
-        await rig.aclose()
-    failures = [task.exception() for task in running if not task.cancelled()]
-    if any(failures):
-        raise CheckFailed(f"`run` ended by itself: {failures}")
-    if left:
-        raise CheckFailed(f"tasks are left over: {sorted(task.get_name() for task in left)}")
+    parts = {"feed.run": adapter.feed, "broker.run": adapter.broker}
+    return [
+        stage.loop.create_task(part.run(), name=name)
+        for name, part in parts.items()
+        if part is not None
+    ]
+
+
+async def _stop(stage: Stage, running: list[asyncio.Task[None]]) -> None:
+    """Take the adapter down, and give what it started a second to end."""
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running, timeout=END_S)
+    if stage.adapter.close is not None:
+        try:
+            async with asyncio.timeout(END_S):
+                await stage.adapter.close()
+        except TimeoutError:
+            raise CheckFailed(f"`close` does not end within {END_S:g} s") from None
+    await stage.pass_time(1.0)
+    stage.clock.stop()
+
+
+async def _end(
+    stage: Stage, running: list[asyncio.Task[None]], before: set[asyncio.Task[Any]]
+) -> list[str]:
+    """Take down the adapter, then the venue; return what the adapter left behind.
+
+    Tasks are counted without the venue, which may have some of its own.
+    """
+    await _stop(stage, running)
+    count = stage.rig.connection_count
+    await stage.rig.aclose()
+    tasks = [task.get_name() for task in asyncio.all_tasks() - before if not task.done()]
+    return [f"{count} connections"] * bool(count) + sorted(f"task {name}" for name in tasks)
+
+
+def _why(task: asyncio.Task[None]) -> str:
+    """Return how a task ended."""
+    error = _error_of(task)
+    how = repr(error) if error else "cancelled" if task.cancelled() else "returned"
+    return f"{task.get_name()}: {how}"
+
+
+def _error_of(task: asyncio.Task[None]) -> BaseException | None:
+    return task.exception() if task.done() and not task.cancelled() else None
+
+
+def _described(context: dict[str, Any]) -> str:
+    return f"{context['message']}: {context.get('exception')!r}"

@@ -1,13 +1,15 @@
 """Orders that checks give through an adapter's broker, and what came of them."""
 
+from collections.abc import Iterable
 from decimal import Decimal
+from functools import reduce
 from typing import Any
 
 from framework.adapter_kit.rig import Terms, VenueOrder
 from framework.adapter_kit.stage import CheckFailed, Stage
 from framework.model.commands import CancelOrder, ModifyOrder, SubmitOrder
 from framework.model.decimals import ZERO, add
-from framework.model.orders import OrderIntent, OrderType, Side, TimeInForce
+from framework.model.orders import OrderIntent, OrderType, TimeInForce
 from framework.model.reports import (
     EndKind,
     OrderAccepted,
@@ -29,14 +31,30 @@ FACTS = (
 )
 ANSWER_S = 45.0  # more than any request timeout
 READY_S = 20.0
+SETTLED_S = 10.0
+
+
+def total(quantities: Iterable[Decimal]) -> Decimal:
+    """Return their sum, to the last digit."""
+    return reduce(add, quantities, ZERO)
 
 
 class Trader:
-    """Gives orders for the rig's first instrument; ids count, and look like the core's."""
+    """Gives orders for the rig's first instrument; ids count, and look like the core's.
+
+    `sent` are the ids of all that were given.
+    """
 
     def __init__(self, stage: Stage) -> None:
+        self.sent: list[str] = []
         self._stage = stage
-        self._count = 0
+
+    @classmethod
+    async def on(cls, stage: Stage) -> "Trader":
+        """Return one whose broker answers."""
+        trader = cls(stage)
+        await trader.ready()
+        return trader
 
     async def ready(self) -> None:
         """Wait until the broker's questions are answered: its link is up."""
@@ -61,11 +79,12 @@ class Trader:
     ) -> str:
         """Send one order; return its id."""
         stage = self._stage
-        self._count += 1
-        order_id = f"KIT{self._count:017d}"
+        number = len(self.sent) + 1
+        order_id = f"KIT{number:017d}"
+        self.sent.append(order_id)
         intent = OrderIntent(
             run="kit",
-            key=f"kit {self._count}",
+            key=f"kit {number}",
             instrument=stage.name(),
             side=terms.side,
             quantity=terms.quantity,
@@ -117,17 +136,13 @@ class Trader:
             for fact in self.facts(order_id)
         )
 
+    def fills(self, order_id: str) -> list[OrderFilled]:
+        """Return every execution that was told of an order, as often as it was."""
+        return [fact for fact in self.facts(order_id) if isinstance(fact, OrderFilled)]
+
     def filled(self, order_id: str) -> Decimal:
         """Return the sum of an order's executions, each once."""
-        executions = {
-            fact.execution_id: fact.quantity
-            for fact in self.facts(order_id)
-            if isinstance(fact, OrderFilled)
-        }
-        total = ZERO
-        for quantity in executions.values():
-            total = add(total, quantity)
-        return total
+        return total({fill.execution_id: fill.quantity for fill in self.fills(order_id)}.values())
 
     async def until(self, order_id: str, kind: type, end: EndKind | None = None) -> None:
         """Wait for a fact of this kind."""
@@ -154,7 +169,20 @@ class Trader:
             raise CheckFailed(f"the venue has {len(found)} orders with the id {order_id}")
         return found[0]
 
+    def require_no_others(self) -> None:
+        """Require that the account has no orders but those that were given here."""
+        others = {order.client_id for order in self._stage.rig.orders()} - set(self.sent)
+        if others:
+            raise CheckFailed(f"the venue has orders that nobody gave: {sorted(others)}")
 
-def opposite(side: Side) -> Side:
-    """Return the other side."""
-    return Side.SELL if side is Side.BUY else Side.BUY
+    async def until_held(self) -> None:
+        """Wait until `positions` says what the venue does; one may settle a moment later."""
+        stage = self._stage
+        for _ in range(int(SETTLED_S)):
+            reports = await stage.queries.positions(stage.rig.account)
+            held = total(r.quantity for r in reports if r.instrument == stage.name())
+            truth = stage.rig.position(stage.rig.symbols[0])
+            if held == truth:
+                return
+            await stage.pass_time(1.0)
+        raise CheckFailed(f"positions() says {held}, the venue {truth}")

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from framework.adapter_kit.scoring import Verdict
 
 AREAS = ("connection", "data", "recovery", "orders", "reconcile", "limits")
+MOST_TEXT = 1_000  # of what a check saw, in characters
 
 
 def add_parser(commands: Any) -> None:
@@ -23,7 +24,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Play, print, and fail if any check did."""
+    """Play, print, and fail if any check did, or if not one could be played."""
     from framework.adapter_kit.finding import find_rig
     from framework.adapter_kit.scoring import score
     from framework.cli.logs import configure_logging
@@ -32,27 +33,38 @@ def run(options: argparse.Namespace) -> int:
 
     configure_logging(LoggingSettings(level=LogLevel.CRITICAL))
     build = find_adapter(options.name, key="adapter")
-    verdicts = score(build, find_rig(options.name), areas=options.area or AREAS, seed=options.seed)
+    areas = dict.fromkeys(options.area or AREAS)
+    verdicts = score(build, find_rig(options.name), areas=areas, seed=options.seed)
     if options.json:
         print(msgspec.json.encode(verdicts).decode())
     else:
         print("\n".join(report(verdicts)))
-    return 1 if any(verdict.failure for verdict in verdicts) else 0
+    has_failed = any(verdict.failure for verdict in verdicts)
+    return 1 if has_failed or all(verdict.skipped for verdict in verdicts) else 0
 
 
 def report(verdicts: "list[Verdict]") -> list[str]:
-    """Return the score by area, a line each, and what failed."""
+    """Return the score by area, a line each, what failed, and what was not played."""
+    from framework.settings.places import one_line
+
     lines = []
     for area in dict.fromkeys(verdict.area for verdict in verdicts):
         mine = [verdict for verdict in verdicts if verdict.area == area]
-        held = sum(not (verdict.failure or verdict.skipped) for verdict in mine)
-        lines.append(f"{area:<12} {held:>2} of {len(mine)}")
+        lines.append(_count(area, mine))
         for verdict in mine:
             if verdict.skipped:
-                lines.append(f"  {verdict.check}: not played, {verdict.skipped}")
+                reason = one_line(verdict.skipped, longest=MOST_TEXT)
+                lines.append(f"  {verdict.check}: not played, {reason}")
             if verdict.failure:
                 lines.append(f"  {verdict.check}: {verdict.promise}")
-                lines.append(f"    {verdict.failure}")
-    held = sum(not (verdict.failure or verdict.skipped) for verdict in verdicts)
-    lines.append(f"{'score':<12} {held:>2} of {len(verdicts)}")
-    return lines
+                lines.append(f"    {one_line(verdict.failure, longest=MOST_TEXT)}")
+    return [*lines, _count("score", verdicts)]
+
+
+def _count(title: str, verdicts: "list[Verdict]") -> str:
+    """Return how many held of those that were played."""
+    skipped = sum(bool(verdict.skipped) for verdict in verdicts)
+    failed = sum(bool(verdict.failure) for verdict in verdicts)
+    played = len(verdicts) - skipped
+    line = f"{title:<12} {played - failed:>2} of {played}"
+    return f"{line}, {skipped} not played" if skipped else line

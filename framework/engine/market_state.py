@@ -48,9 +48,8 @@ class MarketState:
             sources = topic(Quote).open(instrument), topic(Trade).open(instrument), candles
             self._sources[instrument] = sources
         quotes, trades, candles = sources
-        return newest_price(
-            quotes.newest, self._books.get(instrument), trades.newest, _newest(candles)
-        )
+        candle = _newest(candles) if candles else None
+        return newest_price(quotes.newest, self._books.get(instrument), trades.newest, candle)
 
 
 def _newest(routes: list[Route]) -> Candle | None:

@@ -9,14 +9,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, cast
-
-import msgspec
+from typing import TYPE_CHECKING, Any, get_args
 
 from framework.bus.bus import Interest
 from framework.bus.subscriber import Subscriber
 from framework.engine.engine import Engine
-from framework.engine.recorded_desk import COMMANDS, arguments_of, outcome_of
+from framework.engine.recorded_desk import COMMANDS, outcome_of
+from framework.engine.recorded_run import RecordingClock
 from framework.model.commands import VenueCommand
 from framework.model.inputs import (
     CommandAnswered,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from framework.engine.recorder import Recorder
 
 CORE = -1  # where a run's index is asked for
+KINDS: dict[type, str] = {kind: str(kind.__struct_config__.tag) for kind in get_args(VenueCommand)}
 DESK_CALLS = (*sorted(COMMANDS), "cancel_entries")  # by a policy of the core, not a strategy
 
 
@@ -42,11 +42,14 @@ class RecordedCore:
 
     Attributes:
         from_threads: what other threads did to the kill switch and is not written down yet.
+        desk_calls: the order desk's own calls, for those who have written them down already.
     """
 
-    def __init__(self, recorder: "Recorder") -> None:
+    def __init__(self, recorder: "Recorder", clock: RecordingClock) -> None:
         self.from_threads: deque[GateMoved] = deque()
+        self.desk_calls: dict[str, Callable[..., Any]] = {}
         self._recorder = recorder
+        self._clock = clock
         self._thread = get_ident()
         self._runs: frozenset[str] = frozenset()
         self._onlookers: dict[Subscriber, int] = {}
@@ -63,7 +66,7 @@ class RecordedCore:
         outputs.add = partial(self._made, outputs.add)  # type: ignore[method-assign] # put between
         outputs.mark_sent = partial(self._sent, outputs.mark_sent)
         for name in DESK_CALLS:
-            call = getattr(engine.desk, name)
+            call = self.desk_calls[name] = getattr(engine.desk, name)
             setattr(engine.desk, name, partial(self._called, name, call))
         moves: Any = switch
         moves.trip = partial(self._moved, GateState.HALTED, switch.trip)
@@ -80,12 +83,12 @@ class RecordedCore:
         self, owner: int, name: str, call: Callable[..., Any], args: Any, named: dict[str, Any]
     ) -> Any:
         """Write a call of the order desk down, carry it out, and write down what it came to."""
-        recorder = self._recorder
-        time_ns = recorder.now_ns
-        recorder.write(CommandIssued(owner, name, arguments_of(args, named), time_ns))
+        recorder, time_ns = self._recorder, self._clock.now_ns
+        arguments: Any = (args, named)  # encoded in one go
+        recorder.write(CommandIssued(owner, name, arguments, time_ns))
         outcome = ""
         try:
-            result = recorder.as_core(time_ns, partial(call, *args, **named))
+            result = recorder.as_core(time_ns, call, *args, **named)
             outcome = outcome_of(result)
         except Exception as error:
             outcome = repr(error)
@@ -99,16 +102,15 @@ class RecordedCore:
             return call(*args, **named)
         return self.command(CORE, name, call, args, named)
 
-    def _made(self, add: Callable[..., None], command: VenueCommand, *rest: Any) -> None:
+    def _made(self, add: Callable[[VenueCommand], None], command: Any) -> None:
         if self._recorder.is_deriving:
-            self._recorder.write(VenueCommandMade(cast(msgspec.Raw, command)))
-        add(command, *rest)
+            self._recorder.write(VenueCommandMade(command))  # encoded in one go
+        add(command)
 
     def _sent(self, mark_sent: Callable[[VenueCommand], None], command: VenueCommand) -> None:
-        recorder = self._recorder
-        time_ns = recorder.now_ns
-        recorder.write(VenueCommandSent(kind_of(command), command.order_id, time_ns))
-        recorder.as_core(time_ns, partial(mark_sent, command))
+        recorder, time_ns = self._recorder, self._clock.now_ns
+        recorder.write(VenueCommandSent(KINDS[command.__class__], command.order_id, time_ns))
+        recorder.as_core(time_ns, mark_sent, command)
 
     def _moved(
         self,
@@ -157,4 +159,4 @@ class RecordedCore:
 
 def kind_of(command: VenueCommand) -> str:
     """Return the tag of a venue command."""
-    return str(type(command).__struct_config__.tag)
+    return KINDS[type(command)]

@@ -32,9 +32,10 @@ class RecordedDesk:
 
     def __getattr__(self, name: str) -> Any:
         """Return the desk's own, made to be recorded if it is a command."""
-        found = getattr(self._desk, name)
         if name in COMMANDS:
-            found = partial(self._command, name, found)
+            found: Any = partial(self._command, name, self._recorder.core.desk_calls[name])
+        else:
+            found = getattr(self._desk, name)
         setattr(self, name, found)
         return found
 
@@ -55,7 +56,8 @@ def outcome_of(result: Any) -> str:
         return ""
     if isinstance(result, OrderState):
         facts = result.facts
-        return f"{result.order_id} {facts.status.value} {facts.refusal}".rstrip()
+        status = facts.status._value_  # without the call behind `value`
+        return f"{result.order_id} {status} {facts.refusal}".rstrip()
     if isinstance(result, list | tuple):
         return ", ".join(map(outcome_of, cast(list[Any], result)))
     return str(result)

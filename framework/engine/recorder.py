@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from threading import get_ident
-from typing import Any, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import msgspec
 import structlog
@@ -47,6 +47,7 @@ from framework.model.inputs import (
     TypeNamed,
 )
 
+P = ParamSpec("P")
 T = TypeVar("T")
 AWAITED = ("sleep", "history", "order_when", "external", "blocking")
 OF_HANDLERS_ONLY = ("publish", "set_timer", "cancel_timer", "watch")
@@ -59,23 +60,27 @@ class Recorder:
 
     `clock` must be the one that the engine was made with. Timers that are set at its standing time
     (`RecordingClock.item_ns`) are recorded from now on: those of a start are the core's too.
+
+    Attributes:
+        is_deriving: whether what happens now follows from a record.
     """
 
     def __init__(self, sink: InputSink, clock: RecordingClock) -> None:
-        self.record_count = 0
         self._sink = sink
+        self._append = sink.append
         self._clock = clock
         self._encode = msgspec.msgpack.Encoder().encode
         self._lines: list[Line] = []
         self._engine: Engine
         self._types: dict[type, int] = {}
         self._timer_counts: dict[int, int] = {}
-        self._derives = False  # what is published now follows from an item
+        self.is_deriving = False
         self._is_matching = False  # a simulated venue is at work inside a step
         self._following = Following(self._follows)
         self._owner = CORE  # whose item it is
         self._thread = get_ident()
-        self.core = RecordedCore(self)
+        self.core = RecordedCore(self, clock)
+        self._from_threads = self.core.from_threads
         clock.set_timer = self.timer
 
     # -- for those who run the system ------------------------------------------------------------
@@ -132,41 +137,32 @@ class Recorder:
 
     def write(self, record: InputRecord) -> None:
         """Append one record, behind what other threads did before."""
-        while self.core.from_threads:
-            self._append(self.core.from_threads.popleft())
-        self._append(record)
-
-    def _append(self, record: InputRecord) -> None:
-        self.record_count += 1
-        self._sink.append(self._encode(record))
+        while self._from_threads:
+            self._append(self._encode(self._from_threads.popleft()))
+        self._append(self._encode(record))
 
     # -- items -----------------------------------------------------------------------------------
-
-    @property
-    def is_deriving(self) -> bool:
-        """Whether what happens now follows from a record."""
-        return self._derives
 
     def begin(self, owner: int, time_ns: int, *, derives: bool = True) -> None:
         """Begin an item: time stands still until `end`."""
         self._owner = owner
-        self._derives = derives
+        self.is_deriving = derives
         self._clock.item_ns = time_ns
         self._following.number = 0
 
     def end(self) -> None:
         """End the item that lasts, if one does."""
-        self._owner, self._derives = CORE, False
+        self._owner, self.is_deriving = CORE, False
         self._clock.item_ns = None
 
-    def as_core(self, time_ns: int, call: Callable[[], T]) -> T:
+    def as_core(self, time_ns: int, call: Callable[P, T], /, *args: P.args, **named: P.kwargs) -> T:
         """Return what `call` returns; what it publishes is derived, its timers are the core's."""
-        owner, derives, item_ns = self._owner, self._derives, self._clock.item_ns
+        owner, derives, item_ns = self._owner, self.is_deriving, self._clock.item_ns
         self.begin(CORE, time_ns)
         try:
-            return call()
+            return call(*args, **named)
         finally:
-            self._owner, self._derives, self._clock.item_ns = owner, derives, item_ns
+            self._owner, self.is_deriving, self._clock.item_ns = owner, derives, item_ns
 
     @property
     def now_ns(self) -> int:
@@ -181,29 +177,30 @@ class Recorder:
         log.warning("run_not_verifiable", run=line.name, reason=reason)
         self.write(RunUnverifiable(line.index, reason, self._clock.now_ns))
         if self._owner == line.index:
-            self._derives = False
+            self.is_deriving = False
 
     # -- inputs ----------------------------------------------------------------------------------
 
     def _take(self, event: Any) -> None:
         """Record an event from outside and publish it."""
         bus = self._engine.bus
-        if self._derives:
+        if self.is_deriving:
             bus.publish_now(event)
             return
         clock = self._clock
         time_ns, before_ns, owner = clock.now_ns, clock.item_ns, self._owner
-        number = self.number_of(event.__class__)
+        number = self._types.get(event.__class__)
+        if number is None:
+            number = self.number_of(event.__class__)
         try:
-            payload = cast(msgspec.Raw, event)  # encoded in place, in one go
-            self.write(InputTaken(bus.sequence, time_ns, number, payload))
+            self.write(InputTaken(bus.sequence, time_ns, number, event))  # encoded in one go
         except (TypeError, ValueError, OverflowError) as error:
             self._lose(f"an event of {path_of(type(event))} cannot be recorded: {error}")
         self.begin(CORE, time_ns)
         try:
             bus.publish_now(event)
         finally:
-            self._owner, self._derives, clock.item_ns = owner, False, before_ns
+            self._owner, self.is_deriving, clock.item_ns = owner, False, before_ns
 
     def _match(self, on_market: Callable[[Any], None], event: Any) -> None:
         was_matching, self._is_matching = self._is_matching, True
@@ -330,7 +327,7 @@ class Recorder:
         self, line: Line, release: Callable[[Iterable[Any]], None], first: Iterable[Any] = ()
     ) -> None:
         events = list(first)
-        if not self._derives:
+        if not self.is_deriving:
             packed = tuple(
                 (self.number_of(event.__class__), cast(msgspec.Raw, event)) for event in events
             )
@@ -340,7 +337,7 @@ class Recorder:
     def _block(self, line: Line, block: Callable[[str], None], reason: str) -> None:
         if get_ident() != self._thread:  # the watchdog, while a handler holds the loop
             line.interrupted = reason
-        elif not self._derives:
+        elif not self.is_deriving:
             self.write(OrdersBlocked(line.index, self._clock.now_ns, reason))
         block(reason)
 

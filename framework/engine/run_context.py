@@ -89,7 +89,8 @@ class RunContext:
     @property
     def now_ns(self) -> int:
         """Market time, fixed while one item is handled: an event, or what follows an await."""
-        item = (self._handled(), self._engine.bus.ticket)
+        subscriber, bus = self.subscriber, self._engine.bus
+        item = (0 if subscriber is None else subscriber.sequence, bus.ticket)
         if item != self._item:
             self._item = item
             self._item_ns = self._engine.clock.now_ns
@@ -205,7 +206,7 @@ class RunContext:
             refusal = error.reason
         intent = OrderIntent(
             run=self.run,
-            key=key or self._next_key(),
+            key=key or self._next_key(sequence),
             instrument=instrument,
             side=side,
             quantity=exact_quantity,
@@ -238,7 +239,10 @@ class RunContext:
         if key and (fault := fault_in_key(key)):
             key, refusal = None, fault
         basket = BasketIntent(
-            self.run, key or self._next_key(), tuple(map(self._leg, legs)), all_or_none
+            self.run,
+            key or self._next_key(self._handled()),
+            tuple(map(self._leg, legs)),
+            all_or_none,
         )
         return [order.order_id for order in desk.submit_basket(basket, refusal)]
 
@@ -265,9 +269,8 @@ class RunContext:
             cause_ns=self.cause_ns,
         )
 
-    def _next_key(self) -> str:
+    def _next_key(self, sequence: int) -> str:
         """Return a key that is equal on replay and never used again."""
-        sequence = self._handled()
         if sequence != self._sequence:
             self._sequence, self._command_count = sequence, 0
         self._command_count += 1

@@ -182,6 +182,7 @@ def state_of(parts: CoreParts) -> bytes:
         sorted(holdings, key=_holding_key),
         sorted(purses, key=lambda item: (item.account, item.run)),
         ledger.seen_bookings,
+        ledger.settlements,
         sorted(parts.runs, key=lambda run: run.id),
         [parts.newest[key] for key in sorted(parts.newest)],
         sorted(parts.registry.external_facts.items()),

@@ -66,6 +66,7 @@ class FactApplication:
         self._emit = emit
         self._wants = wants
         self._record = record
+        self._settlements = ledger.settlements
 
     def apply(self, fact: DeskInput) -> None:
         """Take one fact: registry, then ledger, then the events that follow from it.
@@ -172,6 +173,8 @@ class FactApplication:
                 price=fact.price,
                 fees=fact.fees,
             )
+            if not self._settlements.are_none:
+                self._ledger.settle_late(holding, fact.time_ns)
             wants, emit, run, time_ns = self._wants, self._emit, holding.run, fact.time_ns
             if wants(Order, run):
                 emit(order.event())

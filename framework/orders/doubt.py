@@ -178,8 +178,8 @@ class Doubts:
         """Hear of a change: new doubt opens a question, an answer may end one."""
         if isinstance(fact, RequestInDoubt):
             self._open(order)
-        elif isinstance(fact, RequestRefused) and _is_refused_cancel(fact):
-            self.look_into(order)
+        elif isinstance(fact, RequestRefused) and fact.reason != NOT_TAKEN:
+            self.look_into(order)  # a cancel or modify is refused where an order is gone, too
         doubt = self._doubts.get(order.order_id)
         if doubt is not None and doubt.is_over:
             del self._doubts[order.order_id]
@@ -371,10 +371,6 @@ def _unanswered_kind(order: OrderState, command: VenueCommand) -> RequestKind | 
         return RequestKind.CANCEL if facts.cancel_state is SENT else None
     is_waiting = facts.modify_state is SENT and order.pending == command
     return RequestKind.MODIFY if is_waiting else None
-
-
-def _is_refused_cancel(fact: RequestRefused) -> bool:
-    return fact.request is RequestKind.CANCEL and fact.reason != NOT_TAKEN
 
 
 def _not_taken(order: OrderState, now_ns: int) -> list[OrderFact]:

@@ -198,9 +198,10 @@ def at_stake(order: OrderState) -> tuple[Decimal, Decimal]:
 
 def highest(*prices: Decimal | None) -> Decimal | None:
     """Return the highest by amount of the prices that are known and finite, as a positive one."""
-    known = [
-        absolute(price)
-        for price in prices
-        if price.__class__ is Decimal and price is not None and price.is_finite()
-    ]
-    return max(known) if known else None
+    found: Decimal | None = None
+    for price in prices:
+        if price.__class__ is Decimal and price is not None and price.is_finite():
+            amount = absolute(price)
+            if found is None or amount > found:
+                found = amount
+    return found

@@ -5,14 +5,15 @@ rest is judged with care, since the four answers were taken one after the other 
 go on meanwhile:
 
     a part that failed        is never "nothing there": nothing follows from it
-    an order that changed     since the first question left: looked at next time
+    an order that changed     since the first question left, or so shortly before that the answers
+                              may lag behind it (the venue's visibility time): looked at next time
     an order not listed       is asked about, never taken as gone
     a fill not told of        is made up (`evidence.py`) only when executions were asked for after
                               the report that counts it, and do not explain it
     a position or balance     is corrected, in the run `external`, only when all parts are there,
-                              nothing is in doubt or moved since, and the difference was the same
-                              twice in a row: a fill that lies between two answers looks like a
-                              difference once, a real one stays
+                              nothing is in doubt or moved since, and the difference stays the same
+                              over the visibility time, at least twice in a row: a fill that lies
+                              between two answers looks like a difference once, a real one stays
 
 The same state twice changes nothing the second time. Made-up records have ids that are functions of
 what they are about.
@@ -128,7 +129,7 @@ class Reconciliation:
         self._alert = alert
         self._unexplained: dict[str, tuple[OrderReport, int]] = {}
         self._absent: dict[str, int] = {}
-        self._seen: dict[str, tuple[int, list[Difference]]] = {}
+        self._seen: dict[str, dict[Difference, int]] = {}  # by account: when first asked
         self._marked_ns: dict[str, int] = {}
         intake.on_unexplained = self._note_unexplained
 
@@ -175,7 +176,7 @@ class Reconciliation:
         """Take ids first, then fills, then ends: the order in which they contradict nothing."""
         intake, account = self._intake, state.account
         told = [report for report in state.orders or () if report.account == account]
-        moving = self._moving(told, state.asked_ns)
+        moving = self._moving(told, self._certain_ns(state))
         owned = [(report, intake.name(report)) for report in told]
         for execution in state.executions or ():
             if execution.account == account:
@@ -186,18 +187,22 @@ class Reconciliation:
             elif order.order_id not in moving:
                 intake.apply_to(order, report)
 
-    def _moving(self, told: list[OrderReport], asked_ns: int) -> set[str]:
-        """Return our orders that changed since the question left, before its answer changes any."""
+    def _certain_ns(self, state: VenueState) -> int:
+        """Return from when on the answers of a state may miss what happened."""
+        return state.asked_ns - max(0, self._access(state.account).visibility_ns - 1)
+
+    def _moving(self, told: list[OrderReport], since_ns: int) -> set[str]:
+        """Return our orders that changed since then, before an answer changes any."""
         owners = (self._intake.owner(report) for report in told)
         return {
             order.order_id
             for order in owners
-            if order is not None and self._intake.has_changed(order.order_id, asked_ns)
+            if order is not None and self._intake.has_changed(order.order_id, since_ns)
         }
 
     def _look_for_ours(self, state: VenueState, work: Work) -> None:
         """Ask about every open order of ours that the venue's list leaves out."""
-        account, visibility_ns = state.account, self._access(state.account).visibility_ns
+        account, certain_ns = state.account, self._certain_ns(state)
         listed = {report.order_id: None for report in state.orders or () if report.order_id}
         names = {report.venue_order_id: None for report in state.orders or ()}
         for order in list(self._registry):
@@ -208,8 +213,8 @@ class Reconciliation:
                 and facts.is_accepted
                 and order.order_id not in listed
                 and not any(name in names for name in facts.venue_order_ids)
-                and not self._intake.has_changed(order.order_id, state.asked_ns)
-                and order.created_ns + visibility_ns < state.asked_ns
+                and not self._intake.has_changed(order.order_id, certain_ns)
+                and order.created_ns < certain_ns
             ):
                 self._miss(order, state, work)
             else:
@@ -262,6 +267,7 @@ class Reconciliation:
 
     def _explain(self, state: VenueState, work: Work) -> None:
         """Make up the fills that the venue counts and that no execution explains."""
+        certain_ns = self._certain_ns(state)
         for order_id, (report, received_ns) in list(self._unexplained.items()):
             if report.account != state.account:
                 continue
@@ -269,10 +275,10 @@ class Reconciliation:
             if order is None or order.facts.filled == report.filled:
                 del self._unexplained[order_id]
             elif order.facts.filled > report.filled and self._intake.has_changed(
-                order_id, min(received_ns, state.asked_ns)
+                order_id, min(received_ns - state.asked_ns, 0) + certain_ns
             ):
                 del self._unexplained[order_id]  # the report is older than what we know
-            elif received_ns >= state.asked_ns:
+            elif received_ns >= certain_ns:
                 work.is_unsettled = True  # executions have not been asked for since
             else:
                 self._make_up(order, report, work)
@@ -299,26 +305,27 @@ class Reconciliation:
     def _compare(self, state: VenueState, work: Work) -> None:
         account = state.account
         positions, balances = state.positions or (), state.balances or ()
-        seen_ns, before = self._seen.pop(account, (-1, []))
+        before = self._seen.pop(account, {})
         if self._is_in_doubt(account):
             return  # what is unknown explains any difference; it does not hold up the start
-        if self._waits(account) or not self._intake.is_quiet(account, state.asked_ns):
+        certain_ns = self._certain_ns(state)
+        if self._waits(account) or not self._intake.is_quiet(account, certain_ns):
             work.is_unsettled = True
             return
         found = position_differences(self._ledger, account, positions)
         cash = cash_differences(self._ledger, account, balances, positions)
         work.differences += [*found, *cash]
-        if state.asked_ns <= seen_ns:  # the same state again, or an older one: no second look
-            before = []
-        self._seen[account] = (state.asked_ns, list(work.differences))
-        if any(difference not in before for difference in work.differences):
+        seen = {one: before.get(one, state.asked_ns) for one in work.differences}
+        self._seen[account] = seen
+        certain = {one for one in seen if seen[one] < certain_ns}
+        if len(certain) < len(seen):
             work.is_unsettled = True
-        certain = [difference for difference in found if difference in before]
-        for difference in certain:
-            self._correct_position(difference, state, work)
+        for difference in found:
+            if difference in certain:
+                self._correct_position(difference, state, work)
         for difference in cash_differences(self._ledger, account, balances, positions):
             first = next((one for one in cash if one.currency == difference.currency), None)
-            if first in before if first is not None else certain:
+            if first in certain if first is not None else certain.intersection(found):
                 self._correct_cash(difference, state, work)
         if not work.is_unsettled:
             work.unbacked = unbacked_runs(self._ledger, account)

@@ -16,7 +16,6 @@ the holding and leaves its cost alone (R-75).
     equity = Σ cash + Σ value = Σ booked − Σ cash fees + Σ realised + Σ unrealised   (R-76)
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
@@ -36,15 +35,16 @@ from framework.model.instrument import Instrument
 from framework.model.orders import NO_BUCKET, Bucket, Fee
 from framework.model.records import PositionAssigned
 from framework.portfolio.assignments import move
+from framework.portfolio.bookings import SeenBookings
 from framework.portfolio.holding import Holding, is_base_asset
 from framework.portfolio.ledger_state import HoldingState, LedgerState, RunPurse
 from framework.portfolio.purse import Purses, increase
+from framework.portfolio.settlements import Settlements
 
 Mark = Callable[[str], Decimal | None]
 """The price to value an instrument at, or None where there is none yet."""
 
 COST_STEP = Decimal("1e-12")
-REMEMBERED_BOOKINGS = 100_000
 CAPITAL = frozenset(  # what is no profit and no loss; a correction sets right what we had missed
     {CashReason.DEPOSIT, CashReason.WITHDRAWAL, CashReason.TRANSFER, CashReason.CORRECTION}
 )
@@ -58,8 +58,8 @@ class Ledger:
         self._holdings: dict[tuple[str, str, str, Bucket], Holding] = {}
         self._by_run: dict[tuple[str, str], list[Holding]] = {}
         self._purses = Purses()
-        self._seen_bookings: set[tuple[str, str]] = set()
-        self._booking_order: deque[tuple[str, str]] = deque()
+        self._seen_bookings = SeenBookings()
+        self.settlements = Settlements()
 
     def holding(
         self, account: str, run: str, instrument: Instrument, bucket: Bucket = NO_BUCKET
@@ -181,7 +181,7 @@ class Ledger:
         Where it moves the base asset of a spot instrument, the holding changes instead of cash
         (at no cost) and is returned.
         """
-        if not self._is_new(booking.account, booking.booking_id):
+        if not self._seen_bookings.add(booking.account, booking.booking_id):
             return None
         if booking.instrument:
             instrument = self._instrument(booking.instrument)
@@ -203,15 +203,23 @@ class Ledger:
 
         Returns the positions that changed.
         """
-        if not self._is_new(settled.account, settled.settlement_id):
+        if not self._seen_bookings.add(settled.account, settled.settlement_id):
             return []
-        closed = []
-        for holding in self.holdings(account=settled.account, instrument=settled.instrument):
-            held = holding.quantity
-            if held:
-                self.book(holding, is_buy=held < ZERO, quantity=absolute(held), price=settled.price)
-                closed.append(holding)
-        return closed
+        self.settlements.note(settled)
+        holdings = self.holdings(account=settled.account, instrument=settled.instrument)
+        return [holding for holding in holdings if self._close_at(holding, settled.price)]
+
+    def settle_late(self, holding: Holding, time_ns: int) -> None:
+        """Close what a fill of `time_ns` left open if its instrument was settled since."""
+        price = self.settlements.price_after(holding.account, holding.instrument.id, time_ns)
+        if price is not None:
+            self._close_at(holding, price)
+
+    def _close_at(self, holding: Holding, price: Decimal) -> bool:
+        held = holding.quantity
+        if held:
+            self.book(holding, is_buy=held < ZERO, quantity=absolute(held), price=price)
+        return bool(held)
 
     def assign(self, assigned: PositionAssigned) -> list[Holding]:
         """Move a quantity from one run to another, once per assignment id (`assignments.move`).
@@ -219,7 +227,7 @@ class Ledger:
         Returns the positions that changed.
         """
         account, bucket = assigned.account, assigned.bucket
-        if not self._is_new(account, assigned.assignment_id):
+        if not self._seen_bookings.add(account, assigned.assignment_id):
             return []
         instrument = self._instrument(assigned.instrument)
         source = self.holding(account, assigned.from_run, instrument, bucket)
@@ -307,7 +315,8 @@ class Ledger:
             ),
             tuple(RunPurse(*key, purse) for key, purse in self._purses.runs.items()),
             self._purses.accounts,
-            tuple(self._booking_order),
+            self._seen_bookings.state(),
+            self.settlements.state(),
         )
 
     def load_state(self, state: LedgerState) -> None:
@@ -320,8 +329,8 @@ class Ledger:
             holding = self.holding(held.account, held.run, instrument, held.bucket)
             holding.quantity, holding.cost = held.quantity, held.cost
             holding.realised = held.realised
-        self._booking_order.extend(state.seen_bookings)
-        self._seen_bookings.update(state.seen_bookings)
+        self._seen_bookings.load_state(state.seen_bookings)
+        self.settlements.load_state(state.settlements)
 
     def _open(self, account: str, run: str | None) -> Iterator[Holding]:
         for holding in self.holdings(account=account, run=run):
@@ -331,17 +340,6 @@ class Ledger:
     def is_booked(self, account: str, booking_id: str) -> bool:
         """Tell whether a booking, settlement or assignment of this id is known already."""
         return (account, booking_id) in self._seen_bookings
-
-    def _is_new(self, account: str, booking_id: str) -> bool:
-        """Tell whether a booking id comes for the first time; the oldest are forgotten."""
-        key = (account, booking_id)
-        if not booking_id or key in self._seen_bookings:
-            return not booking_id
-        if len(self._booking_order) == REMEMBERED_BOOKINGS:
-            self._seen_bookings.remove(self._booking_order.popleft())
-        self._seen_bookings.add(key)
-        self._booking_order.append(key)
-        return True
 
 
 def _close(holding: Holding, signed: Decimal, value: Decimal, price: Decimal) -> Decimal:

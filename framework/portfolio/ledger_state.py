@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import msgspec
 
+from framework.model.account import Settled
 from framework.model.orders import Bucket
 from framework.portfolio.purse import Purse
 
@@ -35,3 +36,4 @@ class LedgerState(msgspec.Struct, frozen=True):
     purses: tuple[RunPurse, ...] = ()
     accounts: dict[str, Purse] = {}
     seen_bookings: tuple[tuple[str, str], ...] = ()
+    settlements: tuple[Settled, ...] = ()

@@ -6,7 +6,10 @@ led to comes back from `Reconciliation`.
 
     an account is ready       once a complete state has been applied and nothing in it waits for
                               another look; after three complete looks all the same, with an alert
+    looks follow each other   after a second, or the visibility time where that is longer
     it is not ready           before that, and again from each `request` on (R-35)
+    once it is ready          it is looked at again after the visibility time, if there is any: what
+                              happened just before the link was up is in no answer and no push
     an incomplete state       is published for what it holds, and asked for again after 1, 2, 4, ...
                               at most 30 s (with jitter), until it is complete
     failures in a row         raise an alert at the third, and at each tenth
@@ -93,10 +96,11 @@ class Reconciling:
             for account, broker in brokers.items()
             if isinstance(broker, VenueQueries)
         }
-        self._soon_ns = {
-            account: max(SOON_NS, broker.capabilities.visibility_delay_ms * 1_000_000)
+        self._lag_ns = {
+            account: broker.capabilities.visibility_delay_ms * 1_000_000
             for account, broker in brokers.items()
         }
+        self._soon_ns = {account: max(SOON_NS, lag) for account, lag in self._lag_ns.items()}
         self._watches = {account: Watch(Alarm(clock)) for account in self._brokers}
         reconciliation.on_findings = self._on_findings
         reconciliation.on_unexplained = self._look_soon
@@ -135,14 +139,15 @@ class Reconciling:
             watch.look_count += 1
             if findings.is_settled or watch.look_count >= MOST_LOOKS:
                 watch.look_count = 0
+                lag_ns = 0 if watch.is_ready else self._lag_ns[account]
                 self._settle(account, watch, findings)
-                await self._rest(watch)
+                await self._rest(watch, lag_ns or self._period_ns)
             else:
-                await _wait(watch.alarm, FIRST_RETRY_S)
+                await _wait(watch.alarm, self._soon_ns[account] / 1e9)
 
-    async def _rest(self, watch: Watch) -> None:
-        """Wait until the period is over, or less: until `next_ns`, or a request."""
-        watch.next_ns = self._clock.now_ns + self._period_ns
+    async def _rest(self, watch: Watch, longest_ns: int) -> None:
+        """Wait until so much time is over, or less: until `next_ns`, or a request."""
+        watch.next_ns = self._clock.now_ns + longest_ns
         while self._clock.now_ns < watch.next_ns and not watch.is_requested:
             await watch.alarm.wait_until(watch.next_ns)
         watch.next_ns = 0
@@ -216,7 +221,7 @@ class Reconciling:
     def _settle(self, account: str, watch: Watch, findings: Findings) -> None:
         if watch.is_ready:
             return
-        if not findings.is_settled:
+        if not findings.is_settled and findings.differences:  # else it only trades all the time
             what = f"account {account!r} differs from its venue in a new way at each look"
             self._alert("reconcile_unsettled", what, key=account)
         watch.is_ready = True

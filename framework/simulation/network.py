@@ -86,11 +86,13 @@ class MemoryNetwork:
 
     A link joins a client name and a server's address. What is set for an address holds for its
     links of now and later: of every client, or of the one named. Times are virtual.
+    `attempt_count` is how many connects were tried so far, whatever came of them.
     """
 
     def __init__(self, loop: SimulatedLoop, seed: int) -> None:
         self.loop = loop
         self.seed = seed
+        self.attempt_count = 0
         self._servers: dict[Address, MemoryServer] = {}
         self._links: dict[tuple[str, Address], Link] = {}
         self._faults: Rules[LinkFaults] = {}
@@ -133,6 +135,7 @@ class MemoryNetwork:
         """
         address = _address(host, port)
         link = self._link(client, address)
+        self.attempt_count += 1
         await self._reach(link, address)
         await self.loop.sleep_until(self.loop.now_ns + link.latency_ns())
         server = self._servers.get(address) or self._servers.get((ANYWHERE, address[1]))

@@ -105,12 +105,13 @@ class InputLog:
         """
         if not payload:
             raise ValueError("an input of no bytes cannot be told from a hole in the file")
-        if len(self._pending) < self._buffer_count:
-            self._pending.append(payload)
+        pending = self._pending
+        if len(pending) < self._buffer_count:
+            pending.append(payload)
         elif not self.failure:
             self.failure = f"{self._directory}: {self._buffer_count} inputs wait to be written"
-        self.position += 1
-        return self.position
+        self.position = position = self.position + 1
+        return position
 
     def flush(self) -> int:
         """Give what is kept to the operating system: it survives a kill, not a power loss.

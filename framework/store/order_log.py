@@ -71,6 +71,7 @@ class StoredLog:
         self._is_async = durability is Durability.ASYNC
         self._kept_entries = kept_entries
         self._locks = locks
+        self._entries: deque[tuple[int, Record]] = deque()  # of this turn, not rows yet
         self._rows: list[Row] = []
         self._snapshots: list[Snapshot] = []
         self._is_commit_due = False
@@ -99,22 +100,17 @@ class StoredLog:
     def append(self, entry: Record) -> int:
         """Write `entry` behind the others and return its position; never waits for the disk."""
         self.position = position = self.position + 1
-        if len(self._unwritten) >= self._kept_entries:
+        if len(self._unwritten) + len(self._entries) >= self._kept_entries:
             self._fail(f"{self._place}: {self._kept_entries} entries wait to be written")
             return position
         if not self._is_commit_due:
             self._plan_commit()
-        row = row_of(entry, position, self.epoch, self._turn_ns, self._checksum)
-        self._checksum = row[5]
-        self._unwritten.append((row, entry))
-        if row[4] is not None:
-            self._recent.add(row[4], position)
-        if not self.failure:
-            self._rows.append(row)
+        self._entries.append((position, entry))
         return position
 
     def commit(self) -> None:
         """Start writing what was appended, as one transaction; inline: write it."""
+        self._make_rows()
         self._is_commit_due = False
         if self._rows or self._snapshots:
             batch = Batch(self._rows, self._snapshots)
@@ -130,6 +126,7 @@ class StoredLog:
         for row in self._rows_after(after) if after < self._written_position else ():
             after = row[0]
             yield after, record_of(row, self._place)
+        self._make_rows()
         for row, record in list(self._unwritten):
             if row[0] > after:
                 yield row[0], record
@@ -140,6 +137,7 @@ class StoredLog:
         Raises:
             JournalDamaged: one of them does not bear out its checksum.
         """
+        self._make_rows()
         subject = subject_of(order_id)
         positions = self._recent.positions_of(subject)
         positions += self._reading.positions_of(subject)
@@ -163,6 +161,7 @@ class StoredLog:
             raise ValueError(f"no entry {position} in a log that ends at {self.position}")
         if self.failure or self._is_closed:
             return
+        self._make_rows()
         checksum = self._checksum_of(position)
         digest = digest_of(position, checksum, state)
         self._snapshots.append(Snapshot(position, checksum, digest, state))
@@ -192,6 +191,24 @@ class StoredLog:
         await self._writer.aclose()
         for lock in self._locks:
             lock.release()
+
+    def _make_rows(self) -> None:
+        """Chain what was appended: only now, as an order that waits for no disk leaves before."""
+        entries = self._entries
+        while entries:
+            position, entry = entries[0]
+            try:
+                row = row_of(entry, position, self.epoch, self._turn_ns, self._checksum)
+            except (TypeError, ValueError, OverflowError) as error:
+                self._fail(f"{self._place}: entry {position} cannot be stored: {error}")
+                return
+            entries.popleft()
+            self._checksum = row[5]
+            self._unwritten.append((row, entry))
+            if row[4] is not None:
+                self._recent.add(row[4], position)
+            if not self.failure:
+                self._rows.append(row)
 
     def _plan_commit(self) -> None:
         self._turn_ns = self._clock.now_ns

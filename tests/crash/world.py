@@ -5,7 +5,7 @@ its log's durable part, with as much of the rest as a disk may have written. The
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
@@ -26,6 +26,8 @@ from tests.crash.check import State, agreement, exits_too_large, journalled, lin
 from tests.crash.crashable_log import CrashableLog
 from tests.crash.points import Crash, MortalBroker, MortalContext, Points
 from tests.crash.trading import ACCOUNT, CASH, BracketTrader, RandomTrader, trader_settings
+
+Task = asyncio.Task[Any]
 
 TICK_MS = 40
 TRADING_S = 0.3
@@ -193,23 +195,26 @@ def play(seed: int, script: Script, deaths: Sequence[int], **more: Any) -> Outco
         world.close()
 
 
-def bury(loop: SimulatedLoop) -> None:
-    """Run until the dead are gone; a stop that they had asked for may come first."""
-    burial = loop.create_task(_bury())
+def bury(loop: SimulatedLoop, spares: Callable[[Task], bool] = lambda task: False) -> None:
+    """Run until the dead are gone; a stop that they had asked for may come first.
+
+    `spares` tells which tasks are not of the dead.
+    """
+    burial = loop.create_task(_bury(spares))
     burial.add_done_callback(lambda _: loop.stop())
     while not burial.done():
         loop.run_forever()
     burial.result()
 
 
-async def _bury() -> None:
-    """Cancel every task of a dead trader, and hear what became of it; the broker has none."""
-    loop, mine = asyncio.get_running_loop(), {asyncio.current_task()}
+async def _bury(spares: Callable[[Task], bool]) -> None:
+    """Cancel every task of a dead trader, and hear what became of it."""
+    loop, mine = asyncio.get_running_loop(), asyncio.current_task()
     loop.set_exception_handler(lambda loop, context: None)  # the dead have no complaints
-    left = asyncio.all_tasks() - mine
+    left = asyncio.all_tasks()
     await asyncio.sleep(0.001)  # a task that was never started cannot be cancelled cleanly
-    left |= asyncio.all_tasks() - mine
-    in_order = sorted(left, key=hash)
+    left |= asyncio.all_tasks()
+    in_order = sorted((task for task in left if task is not mine and not spares(task)), key=hash)
     for task in in_order:
         task.cancel()
     await asyncio.gather(*in_order, return_exceptions=True)

@@ -237,6 +237,18 @@ def test_a_refused_cancel_leads_to_a_question_r_28() -> None:
     assert len(world.sent) == 2  # the order and its cancel, no new entry
 
 
+def test_a_refused_modify_leads_to_a_question_too_r_28() -> None:
+    """The order may be gone; a strategy that goes on trying must not hide that."""
+    world = VenueWorld()
+    order = world.submit()
+    world.publish(OrderAccepted(order.order_id, world.clock.now_ns, "V1"))
+    world.desk.modify(order.order_id, price=Decimal(101))
+    world.publish(RequestRefused(order.order_id, MODIFY, "unknown order", world.clock.now_ns))
+
+    assert ask(world).order_id == order.order_id
+    assert not order.is_closed
+
+
 def test_a_refused_cancel_of_an_order_that_works_on_ends_with_one_look_r_28() -> None:
     world = VenueWorld()
     order = world.submit()

@@ -397,6 +397,32 @@ def test_a_position_difference_is_corrected_only_when_seen_twice_r_34() -> None:
     assert world.look(positions=(world.position("7"),)).is_settled
 
 
+def test_a_difference_is_certain_once_it_has_outlived_the_lag_of_answers_r_34() -> None:
+    world = VenueWorld(visibility_s=3)
+    for _ in range(3):
+        assert not world.look(positions=(world.position("7"),)).is_settled
+        assert world.held(EXTERNAL) == Decimal(0)
+
+    world.look(positions=(world.position("7"),))
+    assert world.held(EXTERNAL) == Decimal(7)
+
+
+def test_answers_that_lag_behind_a_fill_are_no_difference_r_34() -> None:
+    """The venue shows for up to three seconds what was; our own fill was pushed at once."""
+    world = VenueWorld(visibility_s=3)
+    order = working(world)
+    world.publish(OrderFilled(order.order_id, "E1", Decimal(1), Decimal(100), world.clock.now_ns))
+    stale = world.order_report(order, filled="0")
+    for _ in range(2):
+        assert not world.look(orders=(stale,)).differences
+    world.look(positions=(world.position("1"),))
+
+    assert world.look(positions=(world.position("1"),)).is_settled
+    assert world.held("r") == Decimal(1)
+    assert world.held(EXTERNAL) == Decimal(0)
+    assert order.status is FILLED
+
+
 def test_a_difference_that_passes_is_not_corrected() -> None:
     world = VenueWorld()
     order = holder(world)

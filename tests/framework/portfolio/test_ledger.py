@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from framework.model.account import CashBooked, CashReason, Settled
 from framework.model.instrument import Instrument, InstrumentKind
 from framework.model.orders import Bucket, Fee
+from framework.portfolio import settlements
 from framework.portfolio.holding import Holding
 from framework.portfolio.ledger import Ledger
 
@@ -166,6 +167,39 @@ def test_a_settlement_closes_all_runs_at_one_price_once() -> None:
 
     assert ledger.realised("main", run="r") == {"USD": D(-200)}
     assert ledger.realised("main", run="other") == {"USD": D(100)}
+
+
+def test_a_fill_that_is_heard_of_after_the_settlement_is_closed_at_its_price() -> None:
+    """Snapshots remember settlements too; what is traded afterwards is not late."""
+    first = new_ledger()
+    first.settle(Settled("main", "v:CALL", D(2), 9, "s"))
+    ledger = new_ledger()
+    ledger.load_state(first.state())
+    assert not ledger.settlements.are_none
+
+    late = ledger.holding("main", "r", OPTION)
+    ledger.book(late, is_buy=False, quantity=D(3), price=D(1))
+    ledger.settle_late(late, 9)
+    assert late.quantity == -3
+    ledger.settle_late(late, 8)
+    ledger.settle_late(late, 8)
+
+    assert late.quantity == 0
+    assert ledger.realised("main", run="r") == ledger.cash("main") == {"USD": D(-300)}
+    other = ledger.holding("main", "r", SPOT)
+    ledger.book(other, is_buy=True, quantity=D(1), price=D(100))
+    ledger.settle_late(other, 8)
+    assert other.quantity == 1
+
+
+def test_only_the_newest_settlements_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settlements, "REMEMBERED", 2)
+    known = settlements.Settlements()
+    for number, name in enumerate(("v:A", "v:B", "v:A", "v:C")):
+        known.note(Settled("main", name, D(1), number, f"s{number}"))
+
+    assert [one.instrument for one in known.state()] == ["v:A", "v:C"]
+    assert known.price_after("main", "v:B", 0) is None
 
 
 def test_buckets_of_one_instrument_are_kept_apart() -> None:

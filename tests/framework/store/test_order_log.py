@@ -8,6 +8,7 @@ from threading import Semaphore
 import pytest
 
 from framework.errors import JournalDamaged, JournalError
+from framework.model.records import GateSet
 from framework.simulation.loop import run_simulated
 from framework.store.entries import Head, Row, first_checksum
 from framework.store.order_log import StoredLog
@@ -192,6 +193,25 @@ def test_a_failure_reaches_everyone_who_waits() -> None:
         assert log.durable_position == 0
 
     with_log(test)
+
+
+def test_an_entry_that_cannot_be_stored_ends_the_log_and_takes_its_turn_along(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal.db"
+    log = written_at(path, 4)
+    log.append(records(1)[0])
+    position = log.append(GateSet("reducing", "\ud800 is no character", "test", START_NS))
+    log.append(records(1)[0])
+    log.commit()
+
+    assert f"entry {position} cannot be stored" in log.failure
+    assert [at for at, _ in log.read()] == [1, 2, 3, 4, 5]
+    assert log.durable_position == 4
+    close(log)
+    reopened = log_at(path)
+    assert reopened.position == 4
+    close(reopened)
 
 
 def test_a_loop_that_is_gone_is_told_nothing_and_harms_nothing() -> None:

@@ -105,7 +105,7 @@ def test_a_group_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
     log = log_at(path)
     for record in records(sqlite.LARGEST_STATEMENT + 100):
         log.append(record)
-    log._rows[-1] = log._rows[0]  # the same position twice
+    log._entries[-1] = log._entries[0]  # the same position twice
     log.commit()
 
     assert "UNIQUE constraint failed" in log.failure
