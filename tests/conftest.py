@@ -8,6 +8,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from framework.settings import secrets
 from tests.real_data import real_data_directory
 
 settings.register_profile("default", deadline=None, max_examples=50)
@@ -17,8 +18,21 @@ _DEFAULT_PROFILE = "ci" if "CI" in os.environ else "default"
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", _DEFAULT_PROFILE))
 
 
+_secrets_before: set[str] = set()
+
+
+def pytest_runtest_setup() -> None:
+    """Note which secrets this process knows before a test."""
+    _secrets_before.clear()
+    _secrets_before.update(secrets._known)
+
+
 def pytest_runtest_teardown() -> None:
-    """Undo what a command called in a test did to this process's logs: the next test reads them."""
+    """Undo what a test did to this process's logs and known secrets: the next test reads them.
+
+    A secret such as "wrong" would be masked in every later text.
+    """
+    secrets._known.intersection_update(_secrets_before)
     root = logging.getLogger()
     root.setLevel(logging.WARNING)
     for handler in list(root.handlers):

@@ -123,7 +123,7 @@ def test_a_market_maker_survives_bad_minutes(seed: int) -> None:
 
         told = (seed, stage.harms)
         assert stage.differences() == [], told
-        assert len(stage.desk.truth()["executions"]) > 10, told
+        assert stage.desk.truth()["executions"], told
         stage.stop()
         assert [one for one in stage.rig.orders() if one.is_open] == [], told
 
