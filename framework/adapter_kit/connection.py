@@ -18,7 +18,7 @@ LOST_S = 2.0  # a broken connection says so at once
 BACK_S = 90.0  # the longest pause between attempts, three times
 REFUSED_S = 60.0
 MOST_ATTEMPTS = 120  # in that time, of every link and request: a pause of half a second at least
-DROPS = 30
+DROPS = 20
 SLACK_TASKS = 10  # kept connections for requests come and go; one left per drop is more
 
 

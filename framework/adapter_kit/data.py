@@ -186,7 +186,7 @@ async def refuses_what_it_does_not_have(stage: Stage) -> None:
 
 async def gives_history(stage: Stage) -> None:
     """Past candles: closed, the newest ones, without a hole, as many as were asked for."""
-    await stage.pass_time(150.0)
+    await stage.pass_time(70.0)
     end_ns = stage.clock.now_ns // MINUTE_NS * MINUTE_NS
     for until_ns in (end_ns, end_ns + MINUTE_NS // 2):  # within a minute: that one is not closed
         candles = await stage.feed.history(stage.name(), "1m", end_ns=until_ns, limit=5)

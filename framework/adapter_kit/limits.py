@@ -17,7 +17,7 @@ async def keeps_below_the_venue_s_limits(stage: Stage) -> None:
     await stage.until(
         lambda: sent <= _told(stage, OrderAccepted, OrderEnded, RequestInDoubt),
         "every order of the storm is answered",
-        within_s=300.0,
+        within_s=120.0,
     )
     accepted = _told(stage, OrderAccepted)
     for order_id in sorted(accepted):

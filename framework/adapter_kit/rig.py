@@ -4,6 +4,9 @@ A rig is one simulated venue on the running `SimulatedLoop`, reached over its in
 An adapter package offers it as `rig(seed)` in its module `venue`; a third party's package by an
 entry point of the group `headrace.rigs`. Prices and sizes are floats as in market data, orders
 carry Decimals.
+
+The venue is busy: books change several times a second, and the first symbol has a history of 2,500
+minutes. It has limits: 150 orders at once are more than it takes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +29,7 @@ class Fault(Enum):
     GARBLE = "garble"  # the next `count` market data frames cannot be read
     CUT = "cut"  # every connection breaks now
     REFUSE = "refuse"  # nobody gets a connection for `duration_s`
-    MUTE = "mute"  # open connections say nothing any more, and stay open, for `duration_s`
+    MUTE = "mute"  # open connections bring no data any more, and stay open, for `duration_s`
     LOSE_ANSWER = "lose_answer"  # the next `count` order requests are executed and not answered
     NO_SNAPSHOT = "no_snapshot"  # no snapshot is given for `duration_s`
     TOO_MANY = "too_many"  # the next `count` requests are answered by "too many"
@@ -82,7 +85,9 @@ class VenueRig(Protocol):
         """Call `on_change(bids, asks)`, best first, now and after each change of the true book."""
 
     def passive(self, side: Side) -> Terms:
-        """Return an order for the first symbol that rests."""
+        """Return an order for the first symbol that rests: of three lots or more, and not at
+        the very end of the price grid.
+        """
 
     def marketable(self, side: Side) -> Terms:
         """Return an order for the first symbol that fills at once, and in whole."""

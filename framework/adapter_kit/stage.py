@@ -36,7 +36,7 @@ T = TypeVar("T")
 E = TypeVar("E")
 Build = Callable[[Any, AdapterContext], Adapter]
 
-POLL_S = 0.01
+POLL_S = 0.02
 DEPTH = 1_000_000  # all levels of a book
 END_S = 30.0  # what a cancelled `run` and `close` get for their clean-up
 CHANNELS: dict[str, tuple[type, ...]] = {

@@ -58,15 +58,16 @@ class Trader:
 
     async def ready(self) -> None:
         """Wait until the broker's questions are answered: its link is up."""
-        stage = self._stage
+        queries, seen = self._stage.queries, ""
         for _ in range(int(READY_S)):
-            await stage.pass_time(1.0)
+            await self._stage.pass_time(1.0)
             try:
-                await stage.queries.balances(stage.rig.account)
-            except Exception:  # not connected yet: any error of its own
+                await queries.balances(self._stage.rig.account)
+            except Exception as error:  # not connected yet: any error of its own
+                seen = repr(error)
                 continue
             return
-        raise CheckFailed(f"the broker does not answer {READY_S:g} s after its start")
+        raise CheckFailed(f"the broker does not answer {READY_S:g} s after its start: {seen}")
 
     def submit(
         self,

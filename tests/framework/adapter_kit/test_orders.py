@@ -1,17 +1,17 @@
 """Every check of the area *orders* has an adapter that fails it."""
 
-from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from framework.adapter_kit import orders as area
-from framework.errors import VenueError, VenueUnavailable
+from framework.adapter_kit.finding import find_rig
+from framework.adapter_kit.scoring import Check, play
+from framework.adapter_kit.stage import CheckFailed, CheckSkipped
 from framework.model.commands import CancelOrder, ModifyOrder, SubmitOrder
-from framework.model.orders import OrderType, Side, TimeInForce
+from framework.model.orders import OrderType, TimeInForce
 from framework.model.reports import (
-    EndKind,
     OrderAccepted,
     OrderEnded,
     OrderFilled,
@@ -19,7 +19,33 @@ from framework.model.reports import (
     RequestInDoubt,
     RequestRefused,
 )
+from tests.framework.adapter_kit.order_sabotage import (
+    accepted,
+    accepts_what_has_ended,
+    as_float,
+    asking_for,
+    asks_for_another_price,
+    asks_for_another_quantity,
+    cancels_instead,
+    changes_what_is_left,
+    cheaper_and_dearer,
+    claims_to_change,
+    dearer,
+    ended,
+    ends_on_paper,
+    makes_fills_up,
+    refilled,
+    rejected,
+    replaced,
+    sends_again,
+    sends_twice,
+    shadows,
+    telling,
+    trades_on_arrival,
+    turned,
+)
 from tests.framework.adapter_kit.sabotage import (
+    SEED,
     Case,
     Sabotage,
     Scene,
@@ -32,151 +58,8 @@ from tests.framework.adapter_kit.sabotage import (
     replace,
     require_all_proven,
     require_failure,
+    sabotaged,
 )
-
-TWO = Decimal(2)
-
-
-def with_intent(command: Any, **changes: Any) -> Any:
-    """Return an order that asks for something else; other commands stay as they are."""
-    if not isinstance(command, SubmitOrder):
-        return command
-    return replace(command, intent=replace(command.intent, **changes))
-
-
-def asking_for(**changes: Any) -> Sabotage:
-    """Send orders that ask for something else."""
-    return commanding(lambda command: (with_intent(command, **changes),))
-
-
-def turned(command: Any) -> Any:
-    if not isinstance(command, SubmitOrder) or command.intent.price is None:
-        return command
-    side = Side.SELL if command.intent.side is Side.BUY else Side.BUY
-    factor = Decimal("1.02") if side is Side.BUY else Decimal("0.98")
-    return with_intent(
-        command, side=side, price=(command.intent.price * factor).quantize(Decimal("0.01"))
-    )
-
-
-def telling(kind: type, fact: Any) -> Sabotage:
-    """Tell a fact of a command instead of sending it."""
-
-    def tell(scene: Scene) -> None:
-        send = scene.broker.send
-
-        def send_others(command: Any) -> None:
-            if isinstance(command, kind):
-                scene.stage.publish(fact(command))
-            else:
-                send(command)
-
-        scene.broker.send = send_others
-
-    return tell
-
-
-def ended(command: Any, kind: EndKind = EndKind.CANCELLED) -> OrderEnded:
-    return OrderEnded(command.order_id, kind, command.time_ns, "so they say")
-
-
-def accepted(command: Any) -> OrderAccepted:
-    return OrderAccepted(command.order_id, command.time_ns)
-
-
-def replaced(command: Any) -> OrderReplaced:
-    return OrderReplaced(
-        command.order_id, command.revision, Decimal(10), command.time_ns, command.price
-    )
-
-
-def shadows(command: Any) -> Any:
-    """Return the order, and another one under a new id."""
-    if isinstance(command, SubmitOrder):
-        return command, replace(command, order_id=f"SHADOW{command.order_id[-8:]}")
-    return (command,)
-
-
-def refilled(fill: OrderFilled) -> OrderFilled:
-    return replace(fill, execution_id=f"{fill.execution_id}-again")
-
-
-def dearer(fill: OrderFilled) -> OrderFilled:
-    return replace(fill, price=fill.price * TWO)
-
-
-def cheaper_and_dearer(fill: OrderFilled) -> OrderFilled:
-    return replace(fill, price=fill.price + Decimal("0.01"))
-
-
-def as_float(fill: OrderFilled) -> OrderFilled:
-    return replace(fill, quantity=Decimal(float(fill.quantity)))
-
-
-def cancels_instead(scene: Scene) -> None:
-    """Answer a change that cannot be made by a cancel that nobody asked for."""
-    send = scene.broker.send
-
-    def send_others(command: Any) -> None:
-        send(command)
-        if isinstance(command, ModifyOrder):
-            send(CancelOrder(command.order_id, command.account, command.instrument, 0))
-
-    scene.broker.send = send_others
-
-
-def claims_to_change(scene: Scene) -> None:
-    scene.broker.capabilities = replace(scene.broker.capabilities, has_modify=True)
-
-
-def sends_again(scene: Scene) -> None:
-    """Send an order once more as soon as its answer is missing."""
-    place = scene.broker._account.place
-
-    async def place_again(command: SubmitOrder) -> Any:
-        try:
-            return await place(command)
-        except VenueUnavailable:
-            return await place(command)
-
-    scene.broker._account.place = place_again
-
-
-def sends_twice(scene: Scene) -> None:
-    """Send every order twice, and tell of the first answer."""
-    place = scene.broker._account.place
-
-    async def place_twice(command: SubmitOrder) -> Any:
-        answer = await place(command)
-        with suppress(VenueError):
-            await place(command)
-        return answer
-
-    scene.broker._account.place = place_twice
-
-
-def rejected(doubt: RequestInDoubt) -> OrderEnded:
-    return OrderEnded(doubt.order_id, EndKind.REJECTED, doubt.time_ns, doubt.reason)
-
-
-def ends_on_paper(scene: Scene) -> None:
-    """Let an order rest, and tell that it has ended."""
-    asking_for(time_in_force=TimeInForce.GTC)(scene)
-    send = scene.broker.send
-
-    def send_and_tell(command: Any) -> None:
-        send(command)
-        scene.stage.loop.call_later(1.0, scene.stage.publish, ended(command))
-
-    scene.broker.send = send_and_tell
-
-
-def changes_what_is_left(command: Any) -> Any:
-    """Return a change with the new quantity taken for what is still to be filled."""
-    if isinstance(command, ModifyOrder) and command.quantity is not None:
-        return (replace(command, quantity=command.quantity + 1),)
-    return (command,)
-
 
 IN_ORDER = (OrderAccepted, OrderFilled, RequestInDoubt)
 CASES = (
@@ -191,6 +74,7 @@ CASES = (
         "the venue has 0 orders",
     ),
     Case(area.places_and_cancels, named("shadows", commanding(shadows)), "nobody gave: .*SHADOW"),
+    Case(area.places_and_cancels, accepts_what_has_ended, "accepted, and not open"),
     Case(area.has_the_side_right, named("turned", commanding(lambda c: (turned(c),))), "by -"),
     Case(
         area.has_the_side_right,
@@ -210,6 +94,7 @@ CASES = (
         named("dear_fills", changing(OrderFilled, dearer)),
         "filled at a worse price",
     ),
+    Case(area.tells_fills_once, makes_fills_up, "does not add up"),
     Case(area.tells_fills_once, named("tells_twice", repeating(OrderFilled)), "was told twice"),
     Case(
         area.tells_fills_once,
@@ -232,6 +117,14 @@ CASES = (
         "at its own price",
     ),
     Case(area.tells_fills_once, named("loses_fills", dropping(OrderFilled)), "filled .*: not"),
+    Case(area.changes_orders, asks_for_another_price, "told as changed to", "kalshi"),
+    Case(area.changes_orders, asks_for_another_quantity, "and at the venue", "kalshi"),
+    Case(
+        area.changes_orders,
+        named("ends_it", repeating(OrderReplaced, rejected)),
+        "was told as ended",
+        "kalshi",
+    ),
     Case(area.changes_orders, claims_to_change, "OrderReplaced: not within"),
     Case(
         area.changes_orders,
@@ -274,6 +167,11 @@ CASES = (
         named("ignores", commanding(lambda c: () if isinstance(c, ModifyOrder) else (c,))),
         "RequestRefused: not within",
     ),
+    Case(
+        area.refuses_changes_it_cannot_make,
+        named("shadows", commanding(shadows)),
+        "nobody gave: .*SHADOW",
+    ),
     Case(area.refuses_changes_it_cannot_make, cancels_instead, "told as refused, and at the venue"),
     Case(
         area.refuses_with_the_reason,
@@ -285,6 +183,7 @@ CASES = (
         named("no_reason", changing(RequestRefused, lambda f: replace(f, reason=""))),
         "without a reason: RequestRefused",
     ),
+    Case(area.refuses_with_the_reason, trades_on_arrival, "traded on arrival"),
     Case(
         area.refuses_with_the_reason,
         named("takes_liquidity", asking_for(post_only=False)),
@@ -352,6 +251,52 @@ CASES = (
 def test_a_broken_promise_is_found(case: Case) -> None:
     """R-20, R-24, R-27, F-01, F-17: no check of orders passes an adapter that breaks a promise."""
     require_failure(case)
+
+
+def claiming(**claims: Any) -> Sabotage:
+    """Let a broker say other things of itself; this one is no sabotage."""
+
+    def claim(scene: Scene) -> None:
+        scene.broker.capabilities = replace(scene.broker.capabilities, **claims)
+
+    return claim
+
+
+@pytest.mark.parametrize(
+    ("check", "honest"),
+    [
+        (area.changes_orders, claiming(has_modify=False)),
+        (area.changes_what_fills_meanwhile, claiming(has_modify=False)),
+        (area.refuses_changes_it_cannot_make, claiming(has_modify=True)),
+        (area.ends_what_cannot_rest, claiming(time_in_forces=frozenset({TimeInForce.GTC}))),
+        (area.fills_market_orders, claiming(order_types=frozenset({OrderType.LIMIT}))),
+    ],
+)
+def test_what_a_broker_does_not_claim_is_not_asked_of_it(check: Check, honest: Sabotage) -> None:
+    with pytest.raises(CheckSkipped, match="the broker says that it"):
+        play(check, sabotaged(honest), find_rig("binance"), seed=SEED)
+
+
+def test_a_broker_without_post_only_is_judged_by_the_rest() -> None:
+    honest = sabotaged(claiming(has_post_only=False))
+    play(area.refuses_with_the_reason, honest, find_rig("binance"), seed=SEED)
+
+
+def test_a_venue_of_market_data_only_is_not_asked_to_trade() -> None:
+    without = sabotaged(lambda scene: setattr(scene.adapter, "broker", None))
+    with pytest.raises(CheckSkipped, match="no broker"):
+        play(area.places_and_cancels, without, find_rig("binance"), seed=SEED)
+
+
+def test_a_broker_that_never_answers_says_why() -> None:
+    def refuse(scene: Scene) -> None:
+        async def balances(account: str) -> Any:
+            raise KeyError(account)
+
+        scene.broker.balances = balances
+
+    with pytest.raises(CheckFailed, match=r"does not answer 20 s .*KeyError\('main'\)"):
+        play(area.places_and_cancels, sabotaged(refuse), find_rig("binance"), seed=SEED)
 
 
 def test_every_check_can_fail() -> None:

@@ -52,6 +52,22 @@ def stops_after_a_while(scene: Scene) -> None:
     scene.change = change
 
 
+def samples(scene: Scene) -> None:
+    """Show the true book every ten seconds, and nothing of what happens in between."""
+    stage = scene.stage
+    scene.change = lambda e: () if isinstance(e, BookDelta | BookSnapshot) else (e,)
+
+    def show(number: int) -> None:
+        now_ns = stage.clock.now_ns
+        for index, symbol in enumerate(stage.rig.symbols):
+            bids, asks = stage.rig.binance.book(symbol)
+            times = (now_ns, now_ns, number)
+            stage.publish(BookSnapshot(stage.name(index), *times, tuple(bids), tuple(asks)))
+        stage.loop.call_later(10.0, show, number + 1)
+
+    stage.loop.call_later(1.0, show, 1)
+
+
 def is_slow(scene: Scene) -> None:
     """Tell everything late, and in order."""
 
@@ -140,6 +156,7 @@ CASES = (
         named("swapped_sides", every(7, lambda e: replace(e, bids=e.asks, asks=e.bids))),
         "wrong and synced|the books are synced|the books go on",
     ),
+    Case(area.follows_the_venue, samples, "the books go on: not within"),
     Case(area.follows_the_venue, is_slow, "is the venue's newest: not within"),
     Case(area.follows_the_venue, stops_after_a_while, "the books go on: not within"),
     Case(
