@@ -36,7 +36,6 @@ class SessionStatistics(msgspec.Struct):
     """Counts over all connections."""
 
     connections: int = 0
-    frames: int = 0
     malformed: int = 0  # no JSON object, no envelope, not text
     unrouted: int = 0  # of sids that nobody has (K57)
     late: int = 0  # of sids that are over
