@@ -35,18 +35,22 @@ check: install
 bench: install
 	@$(BIN)/python -m benchmarks $(WORKLOADS)
 
-# Kills, crashes and faulty venues by the thousand; KILLS, SEEDS and FAULT_SEEDS set how many.
+# Kills, crashes, faulty venues and requests by the thousand; the variables set how many.
 KILLS ?= 1000
 SEEDS ?= 200
 FAULT_SEEDS ?= 1000
+GATEWAY_KILLS ?= 50
+API_EXAMPLES ?= 1000
 soak: install
 	@HEADRACE_KILLS=$(KILLS) HEADRACE_CRASH_SEEDS=$(SEEDS) HEADRACE_FAULT_SEEDS=$(FAULT_SEEDS) \
+		HEADRACE_GATEWAY_TRAFFIC_KILLS=$(GATEWAY_KILLS) HEADRACE_API_EXAMPLES=$(API_EXAMPLES) \
 		$(BIN)/python -m pytest -n 2 tests/scenarios/test_kills.py \
-		tests/scenarios/test_crash_points.py tests/scenarios/test_venue_faults.py
+		tests/scenarios/test_crash_points.py tests/scenarios/test_venue_faults.py \
+		tests/scenarios/test_gateway_kills.py tests/adapters/tektii/test_api_description.py
 
 # Keeps the versions that are locked; make lock UPGRADE=--upgrade takes the newest.
 lock: install
 	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet $(UPGRADE) \
-		--extra data,report,postgres,fast,kalshi,calendars,dev --build-deps-for editable --strip-extras --allow-unsafe \
+		--extra data,report,postgres,fast,kalshi,metrics,calendars,dev --build-deps-for editable --strip-extras --allow-unsafe \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--output-file requirements.lock pyproject.toml

@@ -19,6 +19,8 @@ WORKLOADS = {  # name -> module with `measure() -> list[dict[str, object]]`, imp
     "tick_to_order": "benchmarks.tick_to_order",
     "ws": "benchmarks.ws_ingest",
     "kalshi_book": "benchmarks.kalshi_book",
+    "gateway_orders": "benchmarks.gateway_orders",
+    "gateway_stream": "benchmarks.gateway_stream",
 }
 
 

@@ -19,7 +19,10 @@ FrameworkError
 │   └── ChannelOverflow      the reader fell behind a channel that must not drop
 ├── OrderError               the caller asked for something impossible
 │   ├── OffGrid              a price or quantity is not on the instrument's grid
-│   └── UnknownInstrument    no venue of this configuration has that instrument
+│   ├── UnknownInstrument    no venue of this configuration has that instrument
+│   ├── UnknownOrder         the caller has no such order
+│   └── KeyConflict          the key was used for an order of other content
+├── Forbidden                whoever asks may not do that
 ├── JournalError             the journal cannot be opened, read or written
 │   ├── JournalLocked        another process has it (R-09)
 │   └── JournalDamaged       an entry does not bear out its checksum (R-05)
@@ -181,6 +184,28 @@ class UnknownInstrument(OrderError):
     def __init__(self, instrument: str) -> None:
         super().__init__(f"unknown instrument {instrument!r}")
         self.instrument = instrument
+
+
+class UnknownOrder(OrderError):
+    """The caller has no such order."""
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__(f"there is no order {order_id!r}")
+        self.order_id = order_id
+
+
+class KeyConflict(OrderError):
+    """The run has used this key for an order of other content."""
+
+    def __init__(self, run: str, key: str, order_id: str) -> None:
+        super().__init__(f"run {run!r} used key {key!r} for another order, {order_id}")
+        self.run = run
+        self.key = key
+        self.order_id = order_id
+
+
+class Forbidden(FrameworkError):
+    """Whoever asks may not do that, or not with this instrument."""
 
 
 class JournalError(FrameworkError):

@@ -3,20 +3,45 @@
 Every long-lived object has `run()`, which goes on until cancelled; its caller owns the task.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from random import Random
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
+from framework.model.account import Position
 from framework.model.book_recovery import RecoveryOptions
 from framework.model.commands import VenueCommand
+from framework.model.desk import (
+    Breaker,
+    DeskOrder,
+    DeskPosition,
+    FillQuery,
+    Money,
+    OrderQuery,
+    Preview,
+    Principal,
+    VenueHealth,
+)
 from framework.model.events import Event
+from framework.model.funds import AccountFunds, RunFunds
 from framework.model.instrument import Instrument
 from framework.model.market_data import Candle, MarkPrice, Quote, Trade
-from framework.model.orders import OrderType, TimeInForce, TriggerBy
+from framework.model.orders import (
+    Exits,
+    Fill,
+    Offset,
+    Order,
+    OrderIntent,
+    OrderType,
+    Percent,
+    TimeInForce,
+    TriggerBy,
+)
 from framework.model.records import Record
 from framework.model.reports import OrderFact
+from framework.model.runs import Run
 from framework.model.venue_state import (
     BalanceReport,
     ExecutionReport,
@@ -145,6 +170,18 @@ class RecoversBooks(Protocol):
         """Drop the connection and open a new one."""
 
 
+@runtime_checkable
+class FindsInstruments(Protocol):
+    """A feed whose venue has more instruments than it lists; it is asked for one by name."""
+
+    async def find_instrument(self, instrument: str) -> Instrument | None:
+        """Return the definition of `"<venue>:<symbol>"`, or None: there is no such instrument.
+
+        Raises:
+            VenueError: the venue cannot say.
+        """
+
+
 class RecordedFeed(Protocol):
     """Market data with an end: the drivers pull it in time order instead of running it."""
 
@@ -227,6 +264,201 @@ class Adapter(msgspec.Struct):
     recorded: RecordedFeed | None = None
     broker: Broker | None = None
     close: Callable[[], Awaitable[None]] | None = None
+
+
+class Subscription(Protocol):
+    """Events on their way to a listener of the desk."""
+
+    def close(self) -> None:
+        """Hear nothing more; harmless when repeated."""
+
+
+Handlers = Mapping[type, Callable[[Any], None]]
+"""What hears of events, by their type: plain functions that return at once."""
+
+
+class TradingDesk(Protocol):
+    """The one way in for whoever trades from outside a strategy: values in, values out (law 7).
+
+    Every call names a principal and sees and touches only what that may. What a command
+    returns, and what a listener hears, is durable already (law 2); a read shows this moment, and
+    whoever passes it on awaits `written` in between. A command's answer shows what the venue said,
+    or, where it says nothing within `answer_s`, the order as it stands then. Commands of one
+    principal take effect in the order in which they were made; nothing here changes a position
+    before the call has returned to the loop.
+
+    Raises, from every method: Forbidden where the principal's token does not cover it; JournalError
+    where nothing can be made durable any more.
+    """
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def is_paced(self) -> bool:
+        """Market time stands still until every listener has acknowledged (a backtest)."""
+
+    @property
+    def is_real(self) -> bool:
+        """Some account of this system trades for real."""
+
+    # -- commands ----------------------------------------------------------------------------
+
+    def new_key(self, principal: Principal) -> str:
+        """Return a key that no order of its run has had or will have; equal on a replay."""
+
+    async def submit(
+        self, principal: Principal, intent: OrderIntent, *, answer_s: float = 5.0
+    ) -> DeskOrder:
+        """Ask for an order; `intent.run` is filled in by the principal's place at its venue.
+
+        A refusal is a DENIED or REJECTED order with its reason; the same key with the same content
+        returns the order it was given the first time.
+
+        Raises:
+            KeyConflict: the key was used for an order of other content.
+            UnknownInstrument: no venue has it.
+            OrderError: the key has a form that is kept for the framework.
+        """
+
+    async def modify(
+        self,
+        principal: Principal,
+        order_id: str,
+        *,
+        quantity: Decimal | None = None,
+        price: Decimal | None = None,
+        stop_price: Decimal | None = None,
+        trail: Offset | Percent | None = None,
+        exits: Exits | None = None,
+        answer_s: float = 5.0,
+    ) -> DeskOrder:
+        """Change a working order; `quantity` is the new total, None leaves things as they are.
+
+        `exits` replace those that still wait for a fill and move those that rest.
+
+        Raises:
+            UnknownOrder: the principal sees no such order.
+            OrderError: it was refused, here or by the venue; `reason` says why.
+        """
+
+    async def cancel(
+        self, principal: Principal, order_id: str, *, answer_s: float = 5.0
+    ) -> DeskOrder:
+        """Take an order back; one that has ended is returned as it is.
+
+        Raises:
+            UnknownOrder: the principal sees no such order.
+            OrderError: the venue refused.
+        """
+
+    async def cancel_all(
+        self, principal: Principal, instrument: str | None = None, *, answer_s: float = 5.0
+    ) -> list[DeskOrder]:
+        """Take back every open order of the principal's view; return them as they stand then."""
+
+    async def close(
+        self,
+        principal: Principal,
+        position: DeskPosition,
+        *,
+        quantity: Decimal | None = None,
+        price: Decimal | None = None,
+        key: str | None = None,
+        answer_s: float = 5.0,
+    ) -> DeskOrder:
+        """Send one reduce-only order against a position: at market, or at the limit `price`.
+
+        `quantity` None, or more than is held, closes all of it. The same key returns the same
+        order. Entries and exits of the instrument stay; exits shrink with the position.
+
+        Raises:
+            OrderError: nothing is held.
+        """
+
+    async def reset_breakers(self, principal: Principal) -> None:
+        """Let exits that were held back be tried again."""
+
+    # -- reads -------------------------------------------------------------------------------
+
+    async def written(self) -> None:
+        """Return once all that could be read so far survives a crash; at once, as a rule.
+
+        Where nothing can be written any more it returns too: somebody has to see what there is to
+        take back.
+        """
+
+    async def order(self, principal: Principal, order_id: str) -> DeskOrder | None: ...
+    async def orders(self, principal: Principal, query: OrderQuery) -> list[DeskOrder]:
+        """Return what fits. Raises OrderError where `query.after` is not among it (any more)."""
+
+    async def fills(self, principal: Principal, query: FillQuery) -> list[Fill]:
+        """Return what fits. Raises OrderError where `query.after` is not among it (any more)."""
+
+    def described(self, order: Order) -> DeskOrder:
+        """Return an order of an event, with what was asked for."""
+
+    def position_now(self, position: Position) -> DeskPosition | None:
+        """Return the position of an event as it stands by now, a flat one too; None: unknown."""
+
+    def money_now(self, account: str) -> Money: ...
+    async def positions(
+        self, principal: Principal, instrument: str | None = None
+    ) -> list[DeskPosition]:
+        """Return what is held, in order of the instruments' names; never a flat one."""
+
+    async def money(self, principal: Principal, account: str | None = None) -> Money:
+        """Return what a place has: the first one's where no account is named."""
+
+    async def funds(self, principal: Principal) -> tuple[AccountFunds, list[RunFunds]]:
+        """Return the first place's account, and the runs on it that the principal sees."""
+
+    async def runs(self, principal: Principal) -> list[Run]: ...
+    async def preview(self, principal: Principal, intent: OrderIntent) -> Preview: ...
+    async def breakers(self, principal: Principal) -> list[Breaker]: ...
+
+    # -- markets -----------------------------------------------------------------------------
+
+    async def instrument(self, principal: Principal, name: str) -> Instrument:
+        """Return a definition; asks the venue where it is not known yet.
+
+        Raises:
+            UnknownInstrument: there is no such instrument.
+            VenueError: the venue cannot say.
+        """
+
+    def instruments(self, venue: str | None = None) -> list[Instrument]:
+        """Return what is known so far."""
+
+    async def quote(self, principal: Principal, instrument: str) -> Quote | None:
+        """Return the newest quote; the first one asked for is waited for, a second at most."""
+
+    async def candles(
+        self,
+        principal: Principal,
+        instrument: str,
+        interval: str,
+        *,
+        end_ns: int,
+        limit: int,
+    ) -> list[Candle]:
+        """Return up to `limit` closed candles with `close_ns <= end_ns`, oldest first."""
+
+    @property
+    def market(self) -> MarketView: ...
+    def watch(self, instrument: str, channel: str, interval: str = "") -> Subscription:
+        """Have a venue send `quotes`, `trades` or `candles` of an instrument; counted."""
+
+    def health(self) -> list[VenueHealth]: ...
+
+    # -- events ------------------------------------------------------------------------------
+
+    def listen(self, name: str, handlers: Handlers) -> Subscription:
+        """Have `handlers` called with events of every run and instrument, in their order.
+
+        Private events are told once they are durable, and everything in the order in which it
+        happened. Whoever passes them on minds who may see what. A listener that falls so far behind
+        that events are lost goes on with later ones; its handler of `Overflowed` is told.
+        """
 
 
 class OrderLog(Protocol):

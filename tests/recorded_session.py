@@ -12,7 +12,7 @@ from framework.cli.replay import replay
 from framework.engine.driver import Driver
 from framework.engine.playback import Verdict
 from framework.model.inputs import InputRecord, RunUnverifiable
-from framework.runtime import keeping, runner
+from framework.runtime import keeping, recorded_data
 from framework.runtime.runner import Runtime
 from framework.settings.structs import Settings
 from framework.simulation.loop import run_simulated
@@ -72,7 +72,7 @@ def recording(sink: Any) -> Iterator[None]:
 
     with (
         patch.object(keeping, "open_inputs", lambda *_: sink),
-        patch.object(runner, "Driver", make_driver),
+        patch.object(recorded_data, "Driver", make_driver),
         patch.dict(os.environ, SEEDED),
     ):
         yield

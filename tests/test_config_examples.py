@@ -187,6 +187,12 @@ class Schema:
     def _maxLength(self, value: Any, wanted: int, node: dict[str, Any], at: str) -> list[str]:  # noqa: N802 - the schema's word
         return [] if len(str(value)) <= wanted else [f"{at}: longer than {wanted}"]
 
+    def _minItems(self, value: Any, wanted: int, node: dict[str, Any], at: str) -> list[str]:  # noqa: N802 - the schema's word
+        return [] if len(value) >= wanted else [f"{at}: fewer than {wanted}"]
+
+    def _maxItems(self, value: Any, wanted: int, node: dict[str, Any], at: str) -> list[str]:  # noqa: N802 - the schema's word
+        return [] if len(value) <= wanted else [f"{at}: more than {wanted}"]
+
 
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

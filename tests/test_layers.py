@@ -28,7 +28,7 @@ WITHIN_A_LINE = {  # one way
     "net": {"simulation"},
     "engine": {"strategy"},
     "backtest": {"runtime"},
-    "server": {"engine"},
+    "adapter_kit": {"runtime"},
     "__main__": {"cli"},
 }
 

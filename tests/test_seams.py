@@ -57,7 +57,8 @@ ALLOWED = {  # (place, seam): why
     ("framework/clock/watchdog.py", "threads"): "sees a blocked loop from outside it",
     ("framework/store/writer.py", "threads"): "waits for the disk in the loop's place",
     ("framework/store/postgres_connection.py", "threads"): "waits for the server, as above",
-    ("framework/runtime/runner.py", "waiting"): "paces virtual time on the real loop",
+    ("framework/runtime/runner.py", "waiting"): "waits for what starts and stops, in real time",
+    ("framework/runtime/recorded_data.py", "waiting"): "paces virtual time on the real loop",
     ("framework/runtime/keeping.py", "waiting"): "writes to disk as real time passes",
     ("framework/runtime/runner.py", "chance"): "a journal's id is random at creation",
     ("framework/net", "network"): "is the network",
@@ -65,9 +66,11 @@ ALLOWED = {  # (place, seam): why
     ("framework/interfaces.py", "network"): "names the type of a connector, and imports nothing",
     ("framework/adapter_kit/stage.py", "network"): "as above",
     ("adapters/kalshi/simulated", "network"): "serves the simulated venue",
+    ("adapters/tektii/simulated", "network"): "stands between a gateway and its client",
     ("adapters/kalshi/venue.py", "network"): "puts the simulated venue together",
     ("adapters/binance/simulated", "network"): "serves the simulated venue",
     ("framework/server", "network"): "serves connections",
+    ("framework/server/tokens.py", "chance"): "a salt must not be guessable",
 }
 
 

@@ -2,8 +2,14 @@
 
 from collections.abc import Mapping
 
+from adapters.mock.any_symbol import AnySymbolFeed
 from adapters.mock.feed import MockFeed, seeds_of
-from adapters.mock.settings import SyntheticSettings, decode_markets, interval_ns
+from adapters.mock.settings import (
+    SyntheticSettings,
+    decode_any_symbol,
+    decode_markets,
+    interval_ns,
+)
 from adapters.mock.synthetic import Series, SyntheticFeed
 from adapters.mock.times import parse_utc
 from framework.errors import ConfigError
@@ -15,6 +21,8 @@ DEFAULT_CANDLES = 10_000
 def build(section: Mapping[str, object], context: AdapterContext) -> Adapter:
     """Return an adapter with a live feed, and the same market as a recording.
 
+    A market of any symbol is live only.
+
     Args:
         section: a venue's `settings` (how prices move), `source` (which series a recording is)
             and `instruments` (their grids).
@@ -23,6 +31,9 @@ def build(section: Mapping[str, object], context: AdapterContext) -> Adapter:
     Raises:
         ConfigError: a key is missing, unknown or makes no sense; `key` is its path.
     """
+    wanted = decode_any_symbol(section, context.venue)
+    if wanted is not None:
+        return Adapter(feed=AnySymbolFeed(*wanted, context))
     settings, source, markets = decode_markets(section, context.venue)
     length_ns = interval_ns(settings.candle_interval) or 0
     start_ns = parse_utc(source.start, "source.start")

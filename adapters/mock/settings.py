@@ -67,8 +67,10 @@ class MockSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         candle_interval: the shortest candle; others are multiples of it.
         depth: levels per side of the book.
         snapshot_every: book messages from one whole snapshot to the next.
+        any_symbol: every symbol that is asked for exists, from then on (`any_symbol.py`).
     """
 
+    any_symbol: bool = False
     instruments: list[MockInstrument] = []
     interval_ms: Annotated[int, Meta(ge=1, le=86_400_000)] = 1_000
     candle_interval: str = "1m"
@@ -139,6 +141,43 @@ def decode_markets(
         for symbol, (key, process) in processes.items()
     ]
     return settings, source, markets
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What is fixed about some symbols of a market that has any: definitions, starts by symbol."""
+
+    definitions: list[Instrument]
+    processes: dict[str, MockInstrument]
+
+
+def decode_any_symbol(
+    section: Mapping[str, object], venue: str
+) -> tuple[MockSettings, Wanted] | None:
+    """Return the settings of a venue that has any symbol, or None where they ask for another one.
+
+    Raises:
+        ConfigError: a key is missing, unknown or makes no sense; `key` is its path.
+    """
+    part = _part(section, "settings")
+    if not part.get("any_symbol"):
+        return None
+    settings = decode_section(part, MockSettings, key="settings")
+    if settings.faults != FaultSettings():
+        raise ConfigError("a market of any symbol has none", key="settings.faults")
+    processes: dict[str, MockInstrument] = {}
+    for i, process in enumerate(settings.instruments):
+        key = f"settings.instruments[{i}]"
+        if process.symbol in processes:
+            raise ConfigError(f"{process.symbol!r} is listed twice", key=f"{key}.symbol")
+        plain = MockInstrument(
+            symbol=process.symbol, start_price=process.start_price, volatility=process.volatility
+        )
+        if process != plain:
+            reason = "of a market of any symbol only start_price and volatility can be set here"
+            raise ConfigError(reason, key=key)
+        processes[process.symbol] = process
+    listed = _listed(section.get("instruments"), venue)
+    return settings, Wanted(list(listed.values()), processes)
 
 
 _INTERVAL = re.compile(r"([1-9]\d{0,5})(s|m|h|d|w)")

@@ -1,11 +1,13 @@
 """Runs a backtest from settings to result, on virtual time."""
 
+import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 
 import msgspec
 
+from framework.backtest.given_up import GivenUp
 from framework.backtest.prices import PriceSeries
 from framework.backtest.result import (
     BacktestArtifacts,
@@ -16,7 +18,7 @@ from framework.backtest.result import (
 from framework.backtest.trades import TradeBuilder
 from framework.clock.clock import LiveClock
 from framework.engine.engine import Engine
-from framework.errors import ConfigError
+from framework.errors import ConfigError, StrategyError
 from framework.market.candles import parse_interval
 from framework.model.decimals import ZERO, add
 from framework.model.instrument import to_decimal
@@ -25,7 +27,7 @@ from framework.portfolio.equity import EquityCurve
 from framework.portfolio.performance import measure
 from framework.runtime.runner import Runtime
 from framework.settings.modes import Mode
-from framework.settings.structs import Settings
+from framework.settings.structs import Settings, StrategySettings
 from framework.simulation.loop import run_simulated
 
 KEPT_FILLS = 100_000
@@ -40,34 +42,70 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 OnProgress = Callable[[Progress], None]
+OnListening = Callable[[list[str]], None]
 
 
 def run_backtest(
-    settings: Settings, *, on_progress: OnProgress | None = None
+    settings: Settings,
+    *,
+    on_progress: OnProgress | None = None,
+    on_listening: OnListening | None = None,
 ) -> tuple[BacktestResult, BacktestArtifacts]:
     """Play the recorded data of `settings` through its strategies.
+
+    With front doors in the settings it runs on a real loop, and market time waits for those who
+    listen outside; `on_listening` hears where they may connect.
 
     Raises:
         ConfigError: the settings do not fit together.
         DataError: the recorded data cannot be read; names file, line and reason.
+        GivenUp: nobody outside answers any more.
     """
     if settings.mode is not Mode.BACKTEST:
         raise ConfigError(f"the mode is {settings.mode.value}, not backtest", key="mode")
     stopwatch = LiveClock()
     started_ns = stopwatch.now_ns
-    result, artifacts = run_simulated(partial(_run, settings, on_progress), seed=settings.seed)
-    duration_s = (stopwatch.now_ns - started_ns) / 1e9
-    return msgspec.structs.replace(result, duration_s=duration_s), artifacts
+    work = partial(play_recorded, settings, on_progress=on_progress, on_listening=on_listening)
+
+    def timed(result: BacktestResult) -> BacktestResult:
+        duration_s = (stopwatch.now_ns - started_ns) / 1e9
+        return msgspec.structs.replace(result, duration_s=duration_s)
+
+    try:
+        if settings.server:
+            with asyncio.Runner() as runner:
+                result, artifacts = runner.run(work())
+        else:
+            result, artifacts = run_simulated(work, seed=settings.seed)
+    except GivenUp as error:
+        error.result = timed(error.result)
+        raise
+    return timed(result), artifacts
 
 
-async def _run(
-    settings: Settings, on_progress: OnProgress | None
+async def play_recorded(
+    settings: Settings,
+    *,
+    on_progress: OnProgress | None = None,
+    on_listening: OnListening | None = None,
 ) -> tuple[BacktestResult, BacktestArtifacts]:
+    """Do the same on the running loop; the result's duration is zero."""
+    failure: StrategyError | None = None
     async with Runtime(settings) as runtime:
         recorder = _Recorder(runtime, settings, on_progress)
-        await runtime.wait()
+        if on_listening is not None and runtime.addresses:
+            on_listening(runtime.addresses)
+        try:
+            await runtime.wait()
+        except StrategyError as error:  # the run so far may have taken hours
+            failure = error
         recorder.sample()
-    return recorder.result(), recorder.artifacts()
+    result, artifacts = recorder.result(), recorder.artifacts()
+    if failure is not None:
+        warnings = (f"given up before the data's end: {failure}", *result.warnings)
+        result = msgspec.structs.replace(result, warnings=warnings)
+        raise GivenUp(str(failure), result, artifacts) from failure
+    return result, artifacts
 
 
 class _Recorder:
@@ -160,7 +198,7 @@ class _Recorder:
             fills=self._fill_count,
             denied=statuses.count(OrderStatus.DENIED),
             rejected=statuses.count(OrderStatus.REJECTED),
-            runs=tuple(self._run_result(run.settings.id) for run in self._runtime.system.runs),
+            runs=tuple(self._run_result(run.settings) for run in self._runtime.system.runs),
             statistics=tuple(engine.bus.statistics().values()),
             assumptions={
                 venue.name: "; ".join(venue.assumptions) for venue in self._runtime.system.venues
@@ -168,8 +206,8 @@ class _Recorder:
             warnings=tuple(self._warnings(statuses)),
         )
 
-    def _run_result(self, run: str) -> RunResult:
-        settings = next(item for item in self._settings.strategies if item.id == run)
+    def _run_result(self, settings: StrategySettings) -> RunResult:
+        run = settings.id
         ledger, account = self._engine.ledger, settings.account
         realised = ledger.realised(account, run=run)
         unrealised = ledger.unrealised(account, self._mark, run=run)

@@ -257,6 +257,11 @@ class Bus(Publisher):
             self._is_awake = True
             self._turn_handle = self._loop.call_soon(self._turn, context=self._context)
 
+    @property
+    def is_turn_due(self) -> bool:
+        """Whether something is to be delivered on the loop's next turn."""
+        return self._turn_handle is not None
+
     def publish_threadsafe(self, event: Any) -> None:
         """Hand an event over from another thread; it is published on the loop's next turn."""
         if self._loop is None:

@@ -1,13 +1,17 @@
 """`headrace backtest CONFIG`: runs over recorded data and prints the result."""
 
 import argparse
+import asyncio
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from framework.cli.progress import shown_progress
-from framework.cli.run import freeze_objects
+from framework.cli.run import freeze_objects, tell_addresses
+from framework.cli.signals import StopSignals
 from framework.errors import ConfigError, FrameworkError
 from framework.settings.loading import load, located
 from framework.settings.modes import Mode
@@ -43,10 +47,15 @@ def show(
     trades_path: str | None = None,
     report_path: str | None = None,
 ) -> int:
-    """Run the backtest, write the files asked for, and print its result on stdout."""
+    """Run the backtest, write the files asked for, and print its result on stdout.
+
+    Raises:
+        GivenUp: nobody outside answers any more; what it had come to has been printed and written.
+    """
     for path in (trades_path, report_path):
         require_writable(path)  # before the work, not after it
 
+    from framework.backtest.given_up import GivenUp
     from framework.backtest.result import to_json
     from framework.backtest.runner import run_backtest
     from framework.backtest.summary import summary_text
@@ -56,13 +65,37 @@ def show(
     configure_logging(settings.logging)  # to stderr: stdout is for the result alone
     clock = LiveClock()
     freeze_objects()
-    with located(config), shown_progress(lambda: clock.now_ns, is_quiet=is_json) as on_progress:
-        result, artifacts = run_backtest(settings, on_progress=on_progress)
+    signals = StopSignals()
+
+    def on_listening(addresses: list[str]) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            signals.on_stop(task.cancel)
+        tell_addresses(addresses, file=sys.stderr if is_json else sys.stdout)
+
+    given_up: GivenUp | None = None
+    with (
+        located(config),
+        shown_progress(lambda: clock.now_ns, is_quiet=is_json) as on_progress,
+        signals.installed() if settings.server else nullcontext(),  # to see clients off
+    ):
+        try:
+            result, artifacts = run_backtest(
+                settings, on_progress=on_progress, on_listening=on_listening
+            )
+        except asyncio.CancelledError:
+            if signals.received is None:
+                raise
+            return signals.exit_code
+        except GivenUp as error:
+            given_up, result, artifacts = error, error.result, error.artifacts
     print(to_json(result).decode() if is_json else summary_text(result))
     write_files(result, artifacts, trades_path=trades_path, report_path=report_path)
     if not is_json:
         for path in filter(None, (trades_path, report_path)):
             print(f"{path} written")
+    if given_up is not None:
+        raise given_up
     return 0
 
 

@@ -1,14 +1,18 @@
 """`headrace check CONFIG`: builds everything a configuration names, and runs nothing."""
 
 import argparse
+import asyncio
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from framework.settings.loading import load, located
 from framework.settings.modes import Mode
 from framework.settings.structs import Settings
+
+if TYPE_CHECKING:
+    from framework.runtime.system import Seams, System
 
 
 def run(options: argparse.Namespace) -> int:
@@ -23,10 +27,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def check(settings: Settings) -> list[str]:
-    """Return what would run, a line each: venues, instruments, assumptions, runs.
+    """Return what would run, a line each: venues, instruments, assumptions, runs, doors.
 
     Raises:
-        ConfigError: an adapter, a strategy or a model does not fit its section.
+        ConfigError: an adapter, a strategy, a model or a front door does not fit its section.
         DataError: recorded data is missing, or its header does not fit.
     """
     from framework.clock.clock import VirtualClock
@@ -41,7 +45,19 @@ def check(settings: Settings) -> list[str]:
         blocking=_inline,
         connector=no_connector,
     )
-    return describe(settings, build(settings, seams, MemoryLog(), journal_id="check"))
+    system = build(settings, seams, MemoryLog(), journal_id="check")
+    if settings.server:
+        asyncio.run(build_doors(settings, system, seams))
+    return describe(settings, system)
+
+
+async def build_doors(settings: Settings, system: "System", seams: "Seams") -> None:
+    """Raise ConfigError if a front door, its settings or a token makes no sense."""
+    from framework.runtime.desk import Desk
+    from framework.runtime.doors import FrontDoors
+
+    currencies = {name: account.currency for name, account in settings.accounts.items()}
+    FrontDoors(settings, system, Desk(system, currencies=currencies, is_paced=False), seams)
 
 
 def kept(settings: Settings) -> list[str]:

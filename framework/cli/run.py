@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from framework.cli.check import check_journal, shown_journal
 from framework.cli.hash_seed import is_fixed, start_again
@@ -117,6 +117,7 @@ async def run_until_stopped(
             freeze_objects()
             runtime.engine.bus.on(Fill)(lambda fill: log_fill(log, fill))
             log.info("started", **beginning(settings, runtime))
+            tell_addresses(runtime.addresses)
             with anyio.move_on_after(limit_s) as waiting:
                 signals.on_stop(waiting.cancel)
                 await runtime.wait()
@@ -130,6 +131,12 @@ async def run_until_stopped(
         if signals.received is None:
             raise
     return signals.exit_code
+
+
+def tell_addresses(addresses: Sequence[str], *, file: TextIO | None = None) -> None:
+    """Print where front doors listen, on one line: whoever started this waits for it."""
+    if addresses:
+        print(f"listening on {', '.join(addresses)}", file=file or sys.stdout, flush=True)
 
 
 def log_fill(log: Any, fill: "Fill") -> None:

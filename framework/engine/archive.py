@@ -10,7 +10,14 @@ from framework.model.commands import CancelOrder, ModifyOrder, SubmitOrder
 from framework.model.identity import EXTERNAL_RUN, OrderIds
 from framework.model.instrument import Instrument
 from framework.model.orders import Order, RequestState, Side
-from framework.model.records import AdoptOrder, HoldOrder, OrderTrailed, Record
+from framework.model.records import (
+    AdoptOrder,
+    CoverNoted,
+    ExitsReplaced,
+    HoldOrder,
+    OrderTrailed,
+    Record,
+)
 from framework.model.reports import (
     FillCorrection,
     OrderAccepted,
@@ -39,7 +46,7 @@ FACTS = (
 )
 EXECUTIONS = (OrderFilled, FillCorrection)
 MAKES_ORDER = (SubmitOrder, HoldOrder, AdoptOrder)
-REQUESTS = (ModifyOrder, CancelOrder, OrderTrailed)
+REQUESTS = (ModifyOrder, CancelOrder, OrderTrailed, ExitsReplaced, CoverNoted)
 NONE = RequestState.NONE
 
 Definitions = Callable[[str], Instrument]
@@ -128,7 +135,7 @@ def make_order(
 
 
 def advance(order: OrderState, record: Record) -> None:
-    """Apply one of our own requests about an order, or a trail, to its state."""
+    """Apply one of our own requests about an order, a trail or other exits to its state."""
     if isinstance(record, SubmitOrder):
         order.facts.release()
         order.is_released = True
@@ -140,6 +147,12 @@ def advance(order: OrderState, record: Record) -> None:
     elif isinstance(record, OrderTrailed):
         order.extreme = record.extreme
         order.facts.stop_price = record.stop_price
+        if record.trail is not None:
+            order.changed_trail = record.trail
+    elif isinstance(record, ExitsReplaced):
+        order.replaced_exits = record
+    elif isinstance(record, CoverNoted):
+        order.noted_cover = record
 
 
 def _take_fact(order: OrderState, fact: OrderFact) -> None:

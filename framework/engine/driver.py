@@ -101,6 +101,35 @@ class Driver:
         self._end()
         return False
 
+    def step(self) -> bool:
+        """Take the next market timer or event, one of them; False once data has ended.
+
+        The timers of the last instant come after its data. For runs that are driven from outside,
+        which may answer each: who calls it ends the run with `finish`.
+        """
+        next_ns = self.peek_ns()
+        if self.first_ns is None:
+            self.first_ns = next_ns
+        if self.is_stopped:
+            return False
+        timers = self._clock.timers
+        if next_ns is None:
+            if timers.next_ns > self._clock.now_ns:
+                return False
+        elif timers.next_ns >= next_ns:
+            self._feed(NEVER_NS, 1)
+            return True
+        self._move(max(timers.next_ns, self._clock.now_ns))
+        timer = timers.pop(self._clock.now_ns)
+        if timer is not None:
+            timer.callback()
+            self._settle()
+        return True
+
+    def finish(self) -> None:
+        """Fire the timers of the last instant and tell that the data has ended."""
+        self._end()
+
     def _end(self) -> None:
         if not self.is_stopped:
             self._fire(self._clock.now_ns)  # timers of the last instant come after its data

@@ -204,6 +204,8 @@ class Engine:
             listener(run, instrument)
 
     def _define(self, event: InstrumentChanged) -> None:
+        if event.instrument not in self.instruments:
+            self.record(event)  # a restart reads of its orders before anybody asks for it
         self.instruments[event.instrument] = event.definition
 
     def _start_run(self, event: RunStarted) -> None:

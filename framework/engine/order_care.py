@@ -80,6 +80,8 @@ class OrderCare:
         self._held = Wakeup(engine.clock, self.emulation.due)
         desk.needs_holding = self.emulation.needs_holding
         desk.fault_in = self._fault_in
+        desk.change_exits = self.emulation.modify_exits
+        desk.restart_exits = self.emulation.reset_run
         self.emulation.on_watch = self._listen
         self._is_listening = False
         engine.bus.set_step(CashBooked, self._book)

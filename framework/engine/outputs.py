@@ -25,10 +25,12 @@ class Outputs:
         doubt: hears of a command whose broker raised: whether it left is unknown.
         commit: makes the log durable right now; None where that happens in the background.
         overrides: brokers of runs that are less real than their account.
+        held: answers and frames to others outside, by the log position that each depends on.
     """
 
     def __init__(self, log: OrderLog, brokers: Mapping[str, Broker]) -> None:
         self.pending: deque[tuple[int, VenueCommand]] = deque()
+        self.held: deque[tuple[int, Callable[[], None]]] = deque()
         self.sent_count = 0
         self.mark_sent: Callable[[VenueCommand], None] = _nothing
         self.refusal: Callable[[VenueCommand], str | None] | None = None
@@ -43,12 +45,26 @@ class Outputs:
         """Hold `command` until the log is durable up to here."""
         self.pending.append((self._log.position, command))
 
+    def hold(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once the log is durable up to here, behind what is held already."""
+        log = self._log
+        if not self.held and log.position <= log.durable_position:
+            tell()
+        else:
+            self.held.append((log.position, tell))
+
     def release(self) -> None:
-        """Hand over, in order, every command whose cause is durable.
+        """Hand over, in order, every command whose cause is durable, then what is to be told.
 
         Once the log has failed nothing becomes durable any more: then only what reduces risk
-        leaves, and everything else is refused (R-06).
+        leaves, everything else is refused (R-06), and what was held is told: it happened.
         """
+        self._release_commands()
+        held, log = self.held, self._log
+        while held and (held[0][0] <= log.durable_position or log.failure):
+            held.popleft()[1]()
+
+    def _release_commands(self) -> None:
         pending, log = self.pending, self._log
         if self.commit is not None and pending and pending[-1][0] > log.durable_position:
             self.commit()

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from framework.engine.recorder import Recorder
 
 COMMANDS = frozenset(
-    {"submit", "deny", "submit_basket", "cancel", "modify", "cancel_all", "close", "flatten"}
+    {
+        *("submit", "deny", "submit_basket", "cancel", "modify", "cancel_all", "close", "flatten"),
+        *("modify_exits", "reset_exits"),
+    }
 )
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -37,7 +37,7 @@ from framework.interfaces import OrderLog
 from framework.model.account import CashBooked, Settled
 from framework.model.commands import SubmitOrder
 from framework.model.identity import OrderIds
-from framework.model.instrument import Instrument
+from framework.model.instrument import Instrument, InstrumentChanged
 from framework.model.orders import RequestState, Side
 from framework.model.records import (
     AdoptOrder,
@@ -77,10 +77,17 @@ class Restored(msgspec.Struct, frozen=True):
 class Restoring:
     """Applies records to empty parts."""
 
-    def __init__(self, parts: CoreParts, archive: Archive, instrument: Definitions) -> None:
+    def __init__(
+        self,
+        parts: CoreParts,
+        archive: Archive,
+        instrument: Definitions,
+        instruments: dict[str, Instrument],
+    ) -> None:
         self._parts = parts
         self._archive = archive
         self._instrument = instrument
+        self._instruments = instruments
         self._registry = parts.registry
         self._application = FactApplication(
             registry=parts.registry,
@@ -98,6 +105,7 @@ class Restoring:
             **dict.fromkeys(MAKES_ORDER, self._make),
             **dict.fromkeys(REQUESTS, self._advance),
             **dict.fromkeys(NEWEST, parts.note),
+            InstrumentChanged: self._found,
             PositionAssigned: parts.ledger.assign,
             Run: parts.runs.restore,
             VenueState: self._reconciled,
@@ -114,6 +122,8 @@ class Restoring:
             parts.runs.restore(run)
         for record in snapshot.newest:
             parts.note(record)
+            if isinstance(record, InstrumentChanged):
+                self._found(record)
         for order_id in snapshot.external_facts:
             for fact in snapshot.external_facts[order_id]:
                 self._registry.keep_external(fact)
@@ -195,6 +205,11 @@ class Restoring:
             advance(order, record)
             self._registry.track(order)
 
+    def _found(self, record: InstrumentChanged) -> None:
+        """Know an instrument that no venue listed at its start; what one lists now holds."""
+        self._parts.note(record)
+        self._instruments.setdefault(record.instrument, record.definition)
+
     def _reconciled(self, record: VenueState) -> None:
         """Take a mark: everything before it is known."""
         if not record.failures:
@@ -221,6 +236,9 @@ class Restoring:
             role=saved.role,
             extreme=saved.extreme,
             is_released=saved.is_released,
+            replaced_exits=saved.replaced_exits,
+            changed_trail=saved.changed_trail,
+            noted_cover=saved.noted_cover,
         )
         self._registry.add(order)
         self._kept.take_in(order)
@@ -233,7 +251,7 @@ def restore(
 ) -> Restored:
     """Read snapshot and log into empty parts, and let their registry ask the log from now on.
 
-    `instruments` are the definitions that the parts use; what only the snapshot knows is added.
+    `instruments` are the definitions that the parts use; what only snapshot or log know is added.
 
     Raises:
         JournalError: the log names an instrument that neither a venue nor the snapshot defines.
@@ -248,7 +266,7 @@ def restore(
     notes: list[str] = []
     archive = Archive(order_log, ids, define)
     archive.attach(parts.registry)
-    restoring = Restoring(parts, archive, define)
+    restoring = Restoring(parts, archive, define, instruments)
     snapshot = _usable_snapshot(order_log, notes)
     after = 0
     if snapshot is not None:

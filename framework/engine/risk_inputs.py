@@ -128,6 +128,18 @@ class EngineRiskInputs:
         cash = self._ledger.cash(account).get(currency, ZERO)
         return subtract(cash, self._registry.reserved_cash(account).get(currency, ZERO))
 
+    def free_equity(self, account: str, currency: str) -> Decimal:
+        """Return equity at the market's prices, less what is paid in full or reserved for that.
+
+        Raises:
+            InputFault: a position has no price.
+        """
+        free = self._ledger.equity(account, self._mark).get(currency, ZERO)
+        for holding in self._ledger.holdings(account=account):
+            if holding.is_paid_in_full and holding.instrument.currency == currency:
+                free = subtract(free, holding.value(self._price(holding.instrument.id)))
+        return subtract(free, self._registry.reserved_cash(account).get(currency, ZERO))
+
     def order_cost(
         self, account: str, instrument: Instrument, side: Side, quantity: Decimal, price: Decimal
     ) -> Decimal:

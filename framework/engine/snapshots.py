@@ -14,11 +14,13 @@ import msgspec
 
 from framework.errors import JournalError
 from framework.model.commands import ModifyOrder
-from framework.model.instrument import Instrument
-from framework.model.orders import OrderIntent, RequestState
+from framework.model.instrument import Instrument, InstrumentChanged
+from framework.model.orders import Offset, OrderIntent, Percent, RequestState
 from framework.model.protection import ProtectionState
 from framework.model.records import (
+    CoverNoted,
     DayBegan,
+    ExitsReplaced,
     GateSet,
     HoldRole,
     JournalOpened,
@@ -36,12 +38,14 @@ from framework.portfolio.ledger import Ledger
 from framework.portfolio.ledger_state import HoldingState, LedgerState
 from framework.portfolio.runs import Runs
 
-VERSION = 1
+VERSION = 2  # a build that does not know exits and trails that were changed would lose them
+READABLE = (1, VERSION)
 NEWEST: dict[type, Callable[[Record], str]] = {
     GateSet: lambda record: getattr(record, "by", ""),
     StrategyState: lambda record: getattr(record, "run", ""),
     ProtectionState: lambda record: getattr(record, "run", ""),
     DayBegan: lambda record: "",
+    InstrumentChanged: lambda record: getattr(record, "instrument", ""),
     JournalOpened: lambda record: "",
 }
 """Records that tell how something stands: the newest of each key holds (runs are kept apart)."""
@@ -62,6 +66,9 @@ class OrderSnapshot(msgspec.Struct, frozen=True):
     role: HoldRole | None
     extreme: Decimal | None
     is_released: bool
+    replaced_exits: ExitsReplaced | None = None
+    changed_trail: Offset | Percent | None = None
+    noted_cover: CoverNoted | None = None
 
 
 class RecentId(msgspec.Struct, frozen=True):
@@ -156,7 +163,7 @@ def from_bytes(state: bytes) -> Snapshot:
         snapshot = msgspec.msgpack.decode(body, type=Snapshot)
     except (msgspec.MsgspecError, ArithmeticError) as error:
         raise JournalError(f"the snapshot cannot be read: {error}") from error
-    if snapshot.version != VERSION:
+    if snapshot.version not in READABLE:
         raise JournalError(f"the snapshot is of version {snapshot.version}, not {VERSION}")
     return snapshot
 
@@ -209,6 +216,9 @@ def _order_snapshot(order: OrderState) -> OrderSnapshot:
         order.role,
         order.extreme,
         order.is_released,
+        order.replaced_exits,
+        order.changed_trail,
+        order.noted_cover,
     )
 
 
@@ -230,6 +240,9 @@ def _canonical_order(order: OrderState) -> tuple[object, ...]:
         order.role,
         order.extreme,
         order.is_released,
+        order.replaced_exits,
+        order.changed_trail,
+        order.noted_cover,
     )
 
 

@@ -178,7 +178,11 @@ class BasketIntent(msgspec.Struct, frozen=True, gc=False, tag="basket_intent"):
 
 
 class Order(msgspec.Struct, frozen=True, gc=False, tag="order", rename={"type": "order_type"}):
-    """The whole state of one order after its last fact."""
+    """The whole state of one order after its last fact.
+
+    Of a trailing stop that the core keeps, `stop_price` is its level now, None before it started,
+    and `trail` its distance now.
+    """
 
     order_id: str
     run: str
@@ -207,6 +211,7 @@ class Order(msgspec.Struct, frozen=True, gc=False, tag="order", rename={"type": 
     tags: tuple[str, ...] = ()
     parent: str = ""
     is_redelivered: bool = False
+    trail: Offset | Percent | None = None
 
     @property
     def remaining(self) -> Decimal:

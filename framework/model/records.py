@@ -1,7 +1,8 @@
 """Entries of the order log: what must survive a crash, in the order in which it was decided.
 
-Besides these, the log holds commands, DENIED orders, order facts, venue reports and bookings as
-they are. Reading the entries from the first (or from a snapshot) on gives the core's state back.
+Besides these, the log holds commands, DENIED orders, order facts, venue reports, bookings and
+instruments that were found on the way, as they are. Reading the entries from the first (or from a
+snapshot) on gives the core's state back.
 """
 
 from decimal import Decimal
@@ -11,7 +12,16 @@ import msgspec
 
 from framework.model.account import CashBooked, Settled
 from framework.model.commands import CancelOrder, ModifyOrder, SubmitOrder
-from framework.model.orders import NO_BUCKET, Bucket, Order, OrderIntent
+from framework.model.instrument import InstrumentChanged
+from framework.model.orders import (
+    NO_BUCKET,
+    Bucket,
+    Exits,
+    Offset,
+    Order,
+    OrderIntent,
+    Percent,
+)
 from framework.model.protection import ProtectionState
 from framework.model.reports import OrderFact
 from framework.model.runs import Run
@@ -40,12 +50,47 @@ class HoldOrder(msgspec.Struct, frozen=True, gc=False, tag="hold_order"):
 
 
 class OrderTrailed(msgspec.Struct, frozen=True, gc=False, tag="order_trailed"):
-    """A held trailing stop moved: the best price since its activation, and the stop from it."""
+    """A held trailing stop moved: the best price since its activation, and the stop from it.
+
+    With `trail` it was given another distance, before its activation perhaps: then neither of the
+    two is known.
+    """
 
     order_id: str
-    extreme: Decimal
-    stop_price: Decimal
+    extreme: Decimal | None
+    stop_price: Decimal | None
     time_ns: int
+    trail: Offset | Percent | None = None
+
+
+TO_MAKE = -1
+TO_PRICE = -2
+
+
+class ExitsReplaced(msgspec.Struct, frozen=True, gc=False, tag="exits_replaced"):
+    """An entry has other exits from now on; without any of them it has none.
+
+    `legs` are its exits that are to follow, each with the number of its last change before this
+    one, so that it can be told which have done so. One that had ended is to be made again:
+    `TO_MAKE` at once, `TO_PRICE` for what fills later, as nothing was held.
+    """
+
+    order_id: str
+    exits: Exits
+    time_ns: int
+    legs: tuple[tuple[str, int], ...] = ()
+
+
+class CoverNoted(msgspec.Struct, frozen=True, gc=False, tag="cover_noted"):
+    """How much of an entry's fills its exits need not cover, while no exit's size shows it.
+
+    It holds as long as `legs`, each with the number of its last change, are the newest exits.
+    """
+
+    order_id: str
+    written_off: Decimal
+    time_ns: int
+    legs: tuple[tuple[str, int], ...]
 
 
 class AdoptOrder(msgspec.Struct, frozen=True, gc=False, tag="adopt_order"):
@@ -155,6 +200,8 @@ Record = (
     | Settled
     | HoldOrder
     | OrderTrailed
+    | ExitsReplaced
+    | CoverNoted
     | AdoptOrder
     | PositionAssigned
     | Run
@@ -162,6 +209,7 @@ Record = (
     | StrategyState
     | DayBegan
     | OperatorAction
+    | InstrumentChanged
     | ProtectionState
     | AlertRaised
     | JournalOpened

@@ -203,6 +203,11 @@ class FactApplication:
             fees=known.fees,
         )
 
+    def tell_anomaly(self, order: OrderState, what: str) -> None:
+        """Tell of a contradiction that shows in several orders only."""
+        order.facts.note(what)
+        self._tell_anomalies(order, self._clock.now_ns)
+
     def _tell_anomalies(self, order: OrderState, time_ns: int) -> None:
         run = order.intent.run
         anomalies = order.facts.take_anomalies()

@@ -5,10 +5,10 @@ from typing import Protocol
 
 import msgspec
 
-from framework.errors import OrderError
+from framework.errors import KeyConflict, OrderError
 from framework.model.orders import BasketIntent, OrderIntent
 from framework.orders.order_state import OrderState
-from framework.orders.registry import KeyConflict, OrderRegistry
+from framework.orders.registry import OrderRegistry
 
 
 class BasketDesk(Protocol):

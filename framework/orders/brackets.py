@@ -16,11 +16,13 @@ from decimal import Decimal
 from framework.interfaces import BrokerCapabilities, Clock
 from framework.model.decimals import ZERO, add, negate, subtract
 from framework.model.exits import ExitRules, Unprotected
-from framework.model.records import HoldRole
+from framework.model.records import CoverNoted, HoldRole
 from framework.model.reports import FillCorrection, OrderFact, OrderFilled, OrderTriggered
 from framework.orders.cover import Bracket, Line, give_back, line_of, write_off
 from framework.orders.exits import NAMES, PROTECTIVE
+from framework.orders.following import is_behind
 from framework.orders.held_desk import Alert, HeldDesk
+from framework.orders.leg_prices import leg_to_resemble
 from framework.orders.legs import (
     IN_CORE,
     is_due,
@@ -84,6 +86,10 @@ class Brackets:
         """The positions that have brackets."""
         return list(self._lines)
 
+    def of_line(self, line: Line) -> list[Bracket]:
+        """Return the brackets of a position that are not over, oldest first."""
+        return list(self._lines.get(line, ()))
+
     def bracket_of(self, order: OrderState) -> Bracket | None:
         """Return the bracket that an entry or exit belongs to."""
         return self.by_entry.get(order.parent or order.order_id)
@@ -100,10 +106,12 @@ class Brackets:
             limit = self._rules(bracket.entry.run).refused_limit
             for role in bracket.roles:
                 newest = bracket.newest(role)
-                if newest is not None and is_failed(newest) and bracket.cover > ZERO:
+                if newest is not None and is_behind(bracket.entry, newest):
+                    bracket.forgive(role)
+                elif newest is not None and is_failed(newest) and bracket.cover > ZERO:
                     bracket.tripped[role] = bracket.failure_count(role) >= limit
         for line in self._held:
-            self._held[line] = self._quantity(line)
+            self._held[line] = self.quantity(line)
 
     def hear(self, order: OrderState, fact: OrderFact | None) -> None:
         """React to a change of an order, an exit, an entry or any other; to be told of each."""
@@ -117,7 +125,7 @@ class Brackets:
                 bracket.written_off = max(ZERO, subtract(bracket.due_cover(), new))
             if order.facts.is_closed:
                 self._sizing.forget(order)
-            self._activate(bracket)
+            self.activate(bracket)
         elif isinstance(fact, FillCorrection) and line in self._held:
             self._give_back(line)
         self.settle(line)
@@ -127,7 +135,7 @@ class Brackets:
         if line not in self._held:
             return
         self._sizing.is_waiting = self.is_waiting
-        held = self._held[line] = self._quantity(line)
+        held = self._held[line] = self.quantity(line)
         brackets = self._lines.get(line)
         if brackets is None:
             return
@@ -158,9 +166,22 @@ class Brackets:
         bracket = self.bracket_of(order)
         if bracket is not None:
             for role in _tripped_roles(bracket, order):
-                del bracket.tripped[role]
-                bracket.forgiven[role] = len(bracket.legs[role])
+                bracket.forgive(role)
             self.settle(line_of(bracket.entry))
+
+    def tripped_count(self, run: str) -> int:
+        """Return how many exits of a run are not sent any more."""
+        return sum(
+            sum(bracket.tripped.values())
+            for bracket in self.by_entry.values()
+            if bracket.entry.run == run
+        )
+
+    def reset_all(self, run: str) -> None:
+        """Send every tripped exit of a run again."""
+        for bracket in self:
+            if bracket.entry.run == run:
+                self.reset(bracket.entry)
 
     def try_again(self, account: str) -> None:
         """Send, and take back, what could not leave while its venue was out of reach (R-31).
@@ -191,15 +212,20 @@ class Brackets:
             if bracket is not None and order.role in NAMES:
                 bracket.take_in(order)
             return False
-        if order.intent.exits is None or order.order_id in self.by_entry:
+        if order.exits is None or order.order_id in self.by_entry:
             return False
-        bracket = self.by_entry[order.order_id] = Bracket(order)
-        self._held.setdefault(line_of(order), ZERO)
-        self._activate(bracket)
-        self._sweep()
+        self.open(order)
         return True
 
-    def _activate(self, bracket: Bracket) -> None:
+    def open(self, entry: OrderState) -> Bracket:
+        """Begin to keep an entry's exits."""
+        bracket = self.by_entry[entry.order_id] = Bracket(entry)
+        self._held.setdefault(line_of(entry), ZERO)
+        self.activate(bracket)
+        self._sweep()
+        return bracket
+
+    def activate(self, bracket: Bracket) -> None:
         """Count a bracket among those of its position, by age; over ones are left out of it."""
         brackets = self._lines.setdefault(line_of(bracket.entry), [])
         if bracket not in brackets:
@@ -216,7 +242,8 @@ class Brackets:
                 del self.by_entry[order_id]
         self._sweep_at = 2 * len(self.by_entry) + SWEEP_FROM
 
-    def _quantity(self, line: Line) -> Decimal:
+    def quantity(self, line: Line) -> Decimal:
+        """Return what is held of a position, signed."""
         for holding in self._desk.ledger.of_run(line.run, line.instrument):
             if holding.account == line.account and holding.bucket == line.bucket:
                 return holding.quantity
@@ -224,12 +251,12 @@ class Brackets:
 
     def _give_back(self, line: Line) -> None:
         """Cover again what another order's corrected execution has brought back."""
-        grown = subtract(self._quantity(line), self._held[line])
+        grown = subtract(self.quantity(line), self._held[line])
         brackets = [b for b in self.by_entry.values() if line_of(b.entry) == line]
         brackets.sort(key=_age)
         for side, part in ((True, grown), (False, negate(grown))):
             for bracket in give_back([b for b in brackets if b.is_long is side], part):
-                self._activate(bracket)
+                self.activate(bracket)
 
     def _settle_one(self, bracket: Bracket) -> None:
         is_reviving = bracket.cover <= ZERO or bracket.is_given_up()
@@ -242,8 +269,32 @@ class Brackets:
             return
         for role in bracket.roles:
             self._settle_role(bracket, role, quantity, is_reviving=is_reviving)
-        if not self.is_waiting:
+        if bracket.entry.replaced_exits is not None:
+            self._end_others(bracket)
+        if self.is_waiting:
+            self._note_cover(bracket)
+        else:
             self._placement.place(bracket)
+
+    def _note_cover(self, bracket: Bracket) -> None:
+        """Write down what is written off while an exit at the venue cannot be resized.
+
+        A second crash before that would take what has filled meanwhile for written off as well.
+        """
+        legs, entry = bracket.newest_live(), bracket.entry
+        if not legs or bracket.shown_cover() == bracket.cover:
+            return
+        known = entry.noted_cover
+        if known is None or (known.legs, known.written_off) != (legs, bracket.written_off):
+            now_ns = self._clock.now_ns
+            noted = CoverNoted(entry.order_id, bracket.written_off, now_ns, legs)
+            self._desk.note_cover(entry, noted)
+
+    def _end_others(self, bracket: Bracket) -> None:
+        """Take back what is not asked for any more, once what is has been made."""
+        for leg in bracket.open_legs():
+            if leg.role not in bracket.roles and not is_executing(leg):
+                self._sizing.take_back(leg, "it is not asked for any more")
 
     def _settle_role(
         self, bracket: Bracket, role: HoldRole, quantity: Decimal, *, is_reviving: bool
@@ -258,7 +309,8 @@ class Brackets:
         if quantity <= ZERO:
             return
         if newest is None or newest.facts.is_closed or is_executing(newest) or is_given_up(newest):
-            if newest is None or not is_given_up(newest) or is_reviving:
+            is_asked_again = newest is not None and is_behind(bracket.entry, newest)
+            if newest is None or not is_given_up(newest) or is_reviving or is_asked_again:
                 self._make(bracket, role, quantity)
         else:
             self._sizing.size(bracket, newest, quantity)
@@ -269,6 +321,11 @@ class Brackets:
         failures = bracket.failure_count(role)
         if self.is_waiting and failures:
             return
+        if newest is not None and leg_to_resemble(bracket, role)[1]:
+            self._tell_of_refused_move(newest)
+            bracket.forgive(role)
+            self._sizing.make(bracket, role, quantity)
+            return
         if failures >= self._rules(bracket.entry.run).refused_limit:
             if not bracket.tripped.get(role) and newest is not None:
                 bracket.tripped[role] = True
@@ -278,6 +335,11 @@ class Brackets:
             message = f"exit {newest.intent.key} was refused: {newest.reason or 'no reason given'}"
             self._alert("exit_refused", "warning", message, newest)
         self._sizing.make(bracket, role, quantity)
+
+    def _tell_of_refused_move(self, leg: OrderState) -> None:
+        reason = leg.reason or "no reason given"
+        message = f"exit {leg.intent.key} was refused at its new price, and goes back: {reason}"
+        self._alert("exit_move_refused", "warning", message, leg)
 
     def _trip(self, bracket: Bracket, role: HoldRole, leg: OrderState) -> None:
         entry = bracket.entry.intent

@@ -15,8 +15,9 @@ import msgspec
 
 from framework.model.decimals import ZERO, add, subtract
 from framework.model.orders import Bucket, RequestState
-from framework.model.records import HoldRole
+from framework.model.records import CoverNoted, HoldRole
 from framework.orders.exits import roles_of
+from framework.orders.following import is_behind, is_to_be_made, last_change
 from framework.orders.legs import intended, is_executing, is_failed, is_given_up, is_live
 from framework.orders.order_state import OrderState
 
@@ -50,14 +51,23 @@ class Bracket:
 
     def __init__(self, entry: OrderState) -> None:
         self.entry = entry
-        self.roles = () if entry.intent.exits is None else roles_of(entry.intent.exits)
-        self.legs: dict[HoldRole, list[OrderState]] = {role: [] for role in self.roles}
+        self.roles: tuple[HoldRole, ...] = ()
+        self.legs: dict[HoldRole, list[OrderState]] = {}
         self.written_off = ZERO
         self.cover = ZERO
         self.priced: dict[str, Decimal] = {}
         self.repriced: dict[str, Decimal] = {}
         self.tripped: dict[HoldRole, bool] = {}
         self.forgiven: dict[HoldRole, int] = {}
+        self.follow()
+
+    def follow(self) -> None:
+        """Read off the entry which exits it asks for now."""
+        self.roles = () if self.entry.exits is None else roles_of(self.entry.exits)
+        for role in self.roles:
+            self.legs.setdefault(role, [])
+        for role in [role for role in self.tripped if role not in self.roles]:
+            del self.tripped[role]
 
     def take_in(self, leg: OrderState) -> None:
         """Count an exit in; harmless when repeated."""
@@ -82,6 +92,11 @@ class Bracket:
         """Return the legs that may fill."""
         return [leg for leg in self.all_legs() if is_live(leg)]
 
+    def forgive(self, role: HoldRole) -> None:
+        """Let a role's legs so far count as no failures."""
+        self.tripped.pop(role, None)
+        self.forgiven[role] = len(self.legs[role])
+
     def due_cover(self) -> Decimal:
         """Return what the entry's and the exits' fills leave to protect; may be below zero."""
         left = subtract(self.entry.facts.filled, self.written_off)
@@ -90,9 +105,12 @@ class Bracket:
         return left
 
     def is_given_up(self) -> bool:
-        """Tell whether the end of every exit was asked for."""
+        """Tell whether the end of every exit was asked for, and none is to be made again."""
         newest = [self.newest(role) for role in self.roles]
-        return all(leg is not None and is_given_up(leg) for leg in newest)
+        return bool(newest) and all(
+            leg is not None and is_given_up(leg) and not is_behind(self.entry, leg)
+            for leg in newest
+        )
 
     def failure_count(self, role: HoldRole) -> int:
         """Return how many of a role's legs failed in a row, up to the newest that has ended."""
@@ -120,14 +138,17 @@ class Bracket:
         for leg in self.open_legs():
             if average is not None:
                 self.priced[leg.order_id] = average
-        if not self.all_legs():
+        if not self.all_legs() or not self.roles:  # nothing shows it, and nothing follows it
             self.cover = ZERO
             return
         due = max(ZERO, self.due_cover())
-        if self._is_being_resized():
+        noted = self._noted()
+        if noted is not None:
+            self.cover = max(ZERO, subtract(due, noted.written_off))
+        elif self._is_being_resized() or self._is_to_be_made():
             self.cover = due  # rather too much, up to what is held, than too little
         else:
-            self.cover = max((self._shown(role) for role in self.roles), default=ZERO)
+            self.cover = self.shown_cover()
         # Never negative: fills that came since the legs were sized are still to be covered.
         self.written_off = max(ZERO, subtract(due, self.cover))
 
@@ -137,6 +158,33 @@ class Bracket:
         working = [leg for leg in newest if not leg.facts.is_closed and not is_given_up(leg)]
         is_waiting = [leg.facts.modify_state is not RequestState.NONE for leg in working]
         return any(is_waiting) and all(is_waiting)
+
+    def shown_cover(self) -> Decimal:
+        """Return the cover that the sizes of the exits show."""
+        return max((self._shown(role) for role in self.roles), default=ZERO)
+
+    def newest_live(self) -> tuple[tuple[str, int], ...]:
+        """Return the exits at the venue that stand for a role, each with its last change."""
+        newest = [leg for role in self.roles if (leg := self.newest(role)) is not None]
+        return tuple((leg.order_id, last_change(leg)) for leg in newest if is_live(leg))
+
+    def _noted(self) -> CoverNoted | None:
+        """Return what was noted of the cover, if it still holds."""
+        noted = self.entry.noted_cover
+        return noted if noted is not None and noted.legs == self.newest_live() else None
+
+    def _is_to_be_made(self) -> bool:
+        """Tell whether exits were replaced, and one that is asked for now is still to be made.
+
+        One that there has not been is so only beside others: without any the position was closed.
+        """
+        if self.entry.replaced_exits is None:
+            return False
+        has_others = any(not is_given_up(leg) for leg in self.open_legs())
+        return any(
+            has_others if leg is None else is_to_be_made(self.entry, leg)
+            for leg in map(self.newest, self.roles)
+        )
 
     def _shown(self, role: HoldRole) -> Decimal:
         """Return the cover that a role's legs were sized to; nothing if given up or filled."""

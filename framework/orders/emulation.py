@@ -16,23 +16,23 @@ import msgspec
 
 from framework.clock.trading_hours import TradingHours
 from framework.interfaces import BrokerCapabilities, Clock, MarketView
-from framework.model.decimals import ZERO
 from framework.model.exits import ExitRules, LateTrigger
-from framework.model.orders import Bucket, OrderIntent, OrderSession, OrderType
+from framework.model.orders import Exits, OrderIntent, OrderSession, OrderType
 from framework.model.records import HoldRole
 from framework.model.reports import OrderFact
 from framework.orders import held_entries
 from framework.orders.brackets import Brackets
-from framework.orders.cover import Bracket
-from framework.orders.exits import PROTECTIVE, TRAIL
+from framework.orders.exit_changes import ExitChanges
+from framework.orders.exits import TRAIL
 from framework.orders.held_desk import Alert, HeldDesk
 from framework.orders.held_entries import HeldEntries, Wait
 from framework.orders.leg_prices import counted_price
-from framework.orders.legs import is_due, is_given_up, is_held, is_live
+from framework.orders.legs import is_due, is_held
 from framework.orders.oco import OcoGroups
 from framework.orders.order_state import OrderState
 from framework.orders.trailing import TrailingStop
 from framework.orders.triggers import Hit, MarketEvent, Purpose, Triggers, Watch
+from framework.orders.unprotected import UnprotectedPosition, unprotected_positions
 
 MARKET, LIMIT = OrderType.MARKET, OrderType.LIMIT
 NOW = OrderSession.NOW
@@ -41,22 +41,12 @@ WatchMarket = Callable[[str, str, Callable[[MarketEvent], None] | None], None]
 """Subscribes, under a name, a step to the prices of an instrument; None: no more of them."""
 
 
-class UnprotectedPosition(msgspec.Struct, frozen=True):
-    """A position that nothing protects while the process is down: only the core keeps its exits."""
-
-    account: str
-    run: str
-    instrument: str
-    bucket: Bucket
-    quantity: Decimal
-    keys: tuple[str, ...]
-
-
 class Emulation:
     """Keeps, watches and sends the orders that the core holds.
 
     Attributes:
         brackets, groups, entries: the parts, for reading.
+        exit_prices: tells where an entry's stop and target are, see `ExitChanges.prices`.
         on_watch: called before each order that there is more to do for than to send it, and before
             those of an earlier start: `after_change` must hear of everything from the first on.
     """
@@ -83,6 +73,15 @@ class Emulation:
         self.brackets = Brackets(
             desk=desk, clock=clock, capabilities=capabilities, rules=rules, alert=alert
         )
+        self.changes = ExitChanges(
+            self.brackets,
+            desk=desk,
+            clock=clock,
+            market=market,
+            capabilities=capabilities,
+            rules=rules,
+        )
+        self.exit_prices = self.changes.prices
         self.groups = OcoGroups(desk)
         self.entries = HeldEntries(
             desk=desk,
@@ -184,6 +183,28 @@ class Emulation:
         self._at_once(partial(self.brackets.reset, order))
         return None
 
+    def reset_run(self, run: str) -> int:
+        """Send the exits of a run again that were refused too often; return how many they are."""
+        count = self.tripped_count(run)
+        if count:
+            self._at_once(partial(self.brackets.reset_all, run))
+        return count
+
+    def tripped_count(self, run: str) -> int:
+        """Return how many exits of a run are not sent any more."""
+        return self.brackets.tripped_count(run)
+
+    def modify_exits(self, order_id: str, exits: Exits) -> str | None:
+        """Give an entry other exits, see `OrderDesk.modify_exits`; return why not, or None."""
+        entry = self._desk.registry.find(order_id)
+        if entry is None:
+            return f"unknown order {order_id}"
+        reason = self.changes.refusal(entry, exits)
+        if reason is None:
+            self.on_watch()
+            self._at_once(partial(self.changes.replace, entry, exits))
+        return reason
+
     def keeps(self, order: OrderState) -> bool:
         """Tell whether a closed order still decides about others: it must not leave memory."""
         return (
@@ -203,13 +224,7 @@ class Emulation:
 
     def unprotected(self) -> list[UnprotectedPosition]:
         """Return the positions that nothing protects while the process is down."""
-        found = [_unprotected(bracket) for bracket in self.brackets if bracket.cover > ZERO]
-        manual = [
-            _position(order, order.facts.remaining, (order.intent.key,))
-            for order in self._desk.registry
-            if is_held(order) and not order.parent and order.reduce_only
-        ]
-        return [position for position in found if position is not None] + manual
+        return unprotected_positions(self.brackets, self._desk.registry)
 
     def _at_once(self, call: Callable[[], object]) -> None:
         """Do something to its end before reacting to what it changes."""
@@ -237,7 +252,7 @@ class Emulation:
         if self.brackets.is_waiting:
             self._postponed.append((order, fact))
         elif intent.oco_group:
-            self.groups.hear(order)
+            self.groups.hear(order, fact)
         is_expected = order.role is not None or self.entries.expects(order.run, intent.key)
         if is_expected and not self.brackets.is_waiting:
             self.entries.hear(order)
@@ -305,7 +320,7 @@ class Emulation:
 
     def _follow(self, order: OrderState, price: Decimal) -> None:
         """Start a trail, or move it after a new extreme; one that moves nothing is not logged."""
-        trail, before = order.intent.trail, order.facts.stop_price
+        trail, before = order.trail, order.facts.stop_price
         if trail is None:
             return
         if order.extreme is None or before is None:
@@ -379,21 +394,3 @@ def _trail_watches(order: OrderState, activation: Decimal | None) -> tuple[Watch
     else:
         watches.append(_watch(order, Purpose.ACTIVATE, None, is_rising=True))
     return tuple(watches)
-
-
-def _unprotected(bracket: Bracket) -> UnprotectedPosition | None:
-    """Return a bracket's cover unless a stop or trail of it waits at the venue."""
-    asked = [role for role in bracket.roles if role in PROTECTIVE]
-    for role in asked:
-        leg = bracket.newest(role)
-        if leg is not None and is_live(leg) and not is_given_up(leg):
-            return None
-    keys = [leg.intent.key for leg in bracket.open_legs() if is_held(leg)]
-    return _position(bracket.entry, bracket.cover, tuple(keys))
-
-
-def _position(order: OrderState, quantity: Decimal, keys: tuple[str, ...]) -> UnprotectedPosition:
-    intent = order.intent
-    return UnprotectedPosition(
-        order.account, intent.run, intent.instrument, intent.bucket, quantity, keys
-    )

@@ -163,6 +163,19 @@ def fault_in_exits(
     exits = intent.exits
     if exits is None:
         return None
+    return fault_in_wishes(intent, exits, instrument, venue, rules) or _wrong_side(
+        intent, exits, instrument, reference
+    )
+
+
+def fault_in_wishes(
+    intent: OrderIntent,
+    exits: Exits,
+    instrument: Instrument,
+    venue: BrokerCapabilities,
+    rules: ExitRules,
+) -> str | None:
+    """Return why these exits make no sense wherever the market is, or None."""
     if intent.reduce_only:
         return "a reduce-only order has no exits: it opens nothing"
     if not roles_of(exits):
@@ -170,14 +183,14 @@ def fault_in_exits(
     if exits.trail_activation is not None and exits.trail is None:
         return "a trail_activation needs a trail"
     for name, wish in _named(exits):
-        reason = _fault(name, wish, instrument)
+        reason = fault_in_wish(name, wish, instrument)
         if reason is not None:
             return reason
     if rules.protection is ProtectionMode.NATIVE_ONLY:
         for role in roles_of(exits):
             if role in PROTECTIVE and not is_native(role, intent, venue):
                 return f"protection is native_only, and the venue has no {NAMES[role]} of its own"
-    return _wrong_side(intent, exits, instrument, reference)
+    return None
 
 
 def _named(exits: Exits) -> list[tuple[str, ExitPrice]]:
@@ -190,7 +203,8 @@ def _named(exits: Exits) -> list[tuple[str, ExitPrice]]:
     return [(name, wish) for name, wish in named if wish is not None]
 
 
-def _fault(name: str, wish: ExitPrice, instrument: Instrument) -> str | None:
+def fault_in_wish(name: str, wish: ExitPrice, instrument: Instrument) -> str | None:
+    """Return why a price or distance makes no sense, or None."""
     if isinstance(wish, AtPrice):
         try:
             instrument.price(wish.price)

@@ -11,13 +11,14 @@ from msgspec.structs import replace
 
 from framework.interfaces import Clock
 from framework.model.commands import SubmitOrder
-from framework.model.orders import Order, OrderIntent, OrderStatus, OrderType
-from framework.model.records import OrderTrailed, Record
+from framework.model.orders import Offset, Order, OrderIntent, OrderStatus, OrderType, Percent
+from framework.model.records import CoverNoted, ExitsReplaced, OrderTrailed, Record
 from framework.model.reports import EndKind, OrderEnded, OrderReplaced, OrderTriggered
 from framework.orders.admission import Admission
 from framework.orders.application import FactApplication
 from framework.orders.order_state import OrderState
 from framework.orders.registry import OrderRegistry
+from framework.orders.trailing import TrailingStop
 from framework.risk.gate import Refused
 
 HELD = OrderStatus.HELD
@@ -107,6 +108,34 @@ class HeldOrders:
         order.facts.stop_price = stop_price
         if self._wants(Order, order.intent.run):
             self._emit(order.event())
+
+    def retrail(self, order: OrderState, trail: Offset | Percent) -> None:
+        """Let a held trailing stop follow at another distance; its stop never goes back."""
+        extreme, stop = order.extreme, order.facts.stop_price
+        if extreme is not None and stop is not None:
+            before = TrailingStop(order.is_buy, trail, order.instrument, extreme, stop)
+            stop = before.with_trail(trail).stop
+        self._record(OrderTrailed(order.order_id, extreme, stop, self._clock.now_ns, trail))
+        order.changed_trail = trail
+        order.facts.stop_price = stop
+        self._tell(order)
+
+    def replace_exits(self, order: OrderState, replaced: ExitsReplaced) -> None:
+        """Give an entry other exits; what becomes of those it has is decided elsewhere."""
+        self._record(replaced)
+        order.replaced_exits = replaced
+        self._tell(order)
+
+    def note_cover(self, order: OrderState, noted: CoverNoted) -> None:
+        """Write down what an entry's exits need not cover; it concerns nobody else."""
+        self._record(noted)
+        order.noted_cover = noted
+
+    def _tell(self, order: OrderState) -> None:
+        if self._wants(Order, order.intent.run):
+            self._emit(order.event())
+        for hear in self._application.after_change:
+            hear(order, None)
 
     def end(self, order: OrderState, kind: EndKind, reason: str) -> None:
         """End an order that never left."""

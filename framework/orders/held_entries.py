@@ -197,6 +197,7 @@ class HeldEntries:
             quote_quantity=None,
             price=facts.price,
             stop_price=facts.stop_price,
+            trail=order.trail,
             session=OrderSession.NOW if is_open else intent.session,
         )
 

@@ -58,7 +58,7 @@ class KeptOrders:
             return True  # what its exits have filled counts against what it may still fill
         if any(not leg.facts.is_closed for leg in exits.values()):
             return True
-        if entry.intent.exits is None or not self._is_held(entry):
+        if entry.exits is None or not self._is_held(entry):
             return False
         bracket = Bracket(entry)
         for leg in exits.values():

@@ -7,8 +7,17 @@ import msgspec
 from framework.model.commands import ModifyOrder
 from framework.model.decimals import ZERO, absolute, subtract
 from framework.model.instrument import Instrument
-from framework.model.orders import Fill, FillCorrected, Order, OrderIntent, OrderStatus
-from framework.model.records import HoldRole
+from framework.model.orders import (
+    Exits,
+    Fill,
+    FillCorrected,
+    Offset,
+    Order,
+    OrderIntent,
+    OrderStatus,
+    Percent,
+)
+from framework.model.records import CoverNoted, ExitsReplaced, HoldRole
 from framework.model.reports import FillCorrection, OrderFilled
 from framework.orders.executions import Execution
 from framework.orders.lifecycle import OrderFacts
@@ -45,7 +54,8 @@ class OrderState(msgspec.Struct, eq=False):
     `holding` is the position its fills go to, known from the moment it is sent; `role` says why
     the core keeps or kept it, `extreme` is the best price a trailing stop has followed;
     `reserved_cash` is what the whole account reserves: buys add to it where a trade moves its
-    full value (`is_paid_in_full`).
+    full value (`is_paid_in_full`). `replaced_exits` and `changed_trail` say what holds instead of
+    the intent's exits and trail; `noted_cover` is what its exits' sizes do not show.
     """
 
     order_id: str
@@ -68,6 +78,20 @@ class OrderState(msgspec.Struct, eq=False):
     role: HoldRole | None = None
     extreme: Decimal | None = None
     is_released: bool = False
+    replaced_exits: ExitsReplaced | None = None
+    changed_trail: Offset | Percent | None = None
+    noted_cover: CoverNoted | None = None
+
+    @property
+    def exits(self) -> Exits | None:
+        """The exits that are to follow its fills, as of now."""
+        replaced = self.replaced_exits
+        return self.intent.exits if replaced is None else replaced.exits
+
+    @property
+    def trail(self) -> Offset | Percent | None:
+        """The distance at which it trails, as of now."""
+        return self.intent.trail if self.changed_trail is None else self.changed_trail
 
     @property
     def run(self) -> str:
@@ -135,6 +159,8 @@ class OrderState(msgspec.Struct, eq=False):
             facts.venue_order_ids,
             intent.tags,
             self.parent,
+            False,
+            intent.trail if self.changed_trail is None else self.changed_trail,
         )
 
     def fill(self, fact: OrderFilled, realised: Decimal, received_ns: int) -> Fill:

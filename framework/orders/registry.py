@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from framework.errors import InvariantBroken, OrderError
+from framework.errors import InvariantBroken, KeyConflict
 from framework.model.decimals import ZERO, add, multiply, subtract
 from framework.model.instrument import Instrument
 from framework.model.orders import Order, OrderIntent, RequestState, Side
@@ -23,16 +23,6 @@ from framework.orders.order_state import OrderState, WorkingOrders, at_stake
 BUY = Side.BUY
 NONE = RequestState.NONE
 KEPT_EXTERNAL_FACTS = 10_000
-
-
-class KeyConflict(OrderError):
-    """The run has used this key for an order of other content."""
-
-    def __init__(self, run: str, key: str, order_id: str) -> None:
-        super().__init__(f"run {run!r} used key {key!r} for another order, {order_id}")
-        self.run = run
-        self.key = key
-        self.order_id = order_id
 
 
 class OrderArchive(Protocol):

@@ -6,11 +6,12 @@ from typing import Protocol
 
 from framework.interfaces import Clock
 from framework.model.commands import CancelOrder, ModifyOrder, VenueCommand
-from framework.model.orders import Order, OrderStatus, RequestState
+from framework.model.orders import Offset, Order, OrderStatus, OrderType, Percent, RequestState
 from framework.model.records import Record
 from framework.model.reports import EndKind, OrderEnded
 from framework.orders.admission import Admission
 from framework.orders.application import FactApplication
+from framework.orders.exits import fault_in_wish
 from framework.orders.order_state import OrderState
 from framework.orders.registry import OrderRegistry
 from framework.risk.gate import Refused
@@ -50,6 +51,7 @@ class Requests:
         send: Callable[[VenueCommand], None],
         record: Callable[[Record], None],
         change_held: ChangeHeld,
+        retrail: Callable[[OrderState, Offset | Percent], None],
     ) -> None:
         self._registry = registry
         self._admission = admission
@@ -60,6 +62,7 @@ class Requests:
         self._send = send
         self._record = record
         self._change_held = change_held
+        self._retrail = retrail
 
     def cancel(self, order_id: str) -> str | None:
         """Take an order back: None when the request is on its way, else why it makes no sense."""
@@ -89,16 +92,20 @@ class Requests:
         quantity: Decimal | None = None,
         price: Decimal | None = None,
         stop_price: Decimal | None = None,
+        trail: Offset | Percent | None = None,
     ) -> str | None:
         """Change a working order: None when the request is on its way, else why it was refused.
 
         `quantity` is the new total, filled part included. Until the venue answers, the larger of
-        old and new counts as reserved.
+        old and new counts as reserved. `trail` is the new distance of a trailing stop that the core
+        keeps; its level moves if the new one is nearer to the market, and never back.
         """
         order = self._registry.get(order_id)
         if order is None:
             return f"unknown order {order_id}"
         reason = _unchangeable(order, quantity)
+        if reason is None and trail is not None:
+            reason = _untrailable(order, trail)
         if reason is not None:
             return reason
         facts = order.facts
@@ -117,7 +124,10 @@ class Requests:
         if isinstance(verdict, Refused):
             return verdict.reason
         if facts.status is HELD:  # nobody else has to agree
-            self._change_held(order, quantity=total, price=price, stop_price=stop_price)
+            if trail is None or not quantity is price is stop_price is None:
+                self._change_held(order, quantity=total, price=price, stop_price=stop_price)
+            if trail is not None:
+                self._retrail(order, trail)
             return None
         revision = 1 + max(facts.modify_revision, facts.replaced.revision if facts.replaced else 0)
         order.pending = ModifyOrder(
@@ -142,6 +152,15 @@ class Requests:
         if self._wants(Order, order.intent.run):
             self._emit(order.event())
         self._send(command)
+
+
+def _untrailable(order: OrderState, trail: Offset | Percent) -> str | None:
+    """Return why this order cannot trail at another distance, or None."""
+    if order.intent.type is not OrderType.TRAILING_STOP:
+        return f"order {order.order_id} does not trail"
+    if order.facts.status is not HELD:
+        return f"order {order.order_id} trails at the venue: its distance cannot be changed here"
+    return fault_in_wish("trail", trail, order.instrument)
 
 
 def _unchangeable(order: OrderState, quantity: Decimal | None) -> str | None:

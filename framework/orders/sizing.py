@@ -8,6 +8,7 @@ held one may go when that has been confirmed.
 from collections.abc import Callable
 from decimal import Decimal
 
+from framework.errors import KeyConflict
 from framework.interfaces import BrokerCapabilities
 from framework.model.decimals import add
 from framework.model.exits import ExitRules
@@ -16,6 +17,7 @@ from framework.model.records import HoldRole
 from framework.model.reports import EndKind
 from framework.orders.cover import Bracket
 from framework.orders.exits import TRAIL, exit_key
+from framework.orders.following import is_behind
 from framework.orders.held_desk import Alert, HeldDesk
 from framework.orders.leg_prices import (
     new_leg_intent,
@@ -25,7 +27,6 @@ from framework.orders.leg_prices import (
 )
 from framework.orders.legs import is_held
 from framework.orders.order_state import OrderState
-from framework.orders.registry import KeyConflict
 
 NONE = RequestState.NONE
 
@@ -77,11 +78,18 @@ class Sizing:
             self._desk.trail(leg, *start)
 
     def size(self, bracket: Bracket, leg: OrderState, quantity: Decimal) -> None:
-        """Let a leg fill this much from now on, at the price that the entry's average wants."""
+        """Let a leg fill this much from now on, at the price that exits and average want.
+
+        A trail that is to follow other exits is made anew, and goes on from its extreme.
+        """
         facts = leg.facts
         if facts.modify_state is not NONE:
             return  # the answer settles again
         note_answer(bracket, leg)
+        if leg.role is TRAIL and is_behind(bracket.entry, leg):
+            if is_held(leg) or not self.is_waiting:
+                self.replace(bracket, leg, quantity)
+            return
         total = add(facts.filled, quantity)
         prices = wanted_prices(bracket, leg)
         if total == facts.quantity and not prices:

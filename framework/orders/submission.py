@@ -17,7 +17,7 @@ from framework.model.commands import SubmitOrder, VenueCommand
 from framework.model.decimals import ZERO, absolute
 from framework.model.identity import OrderIds
 from framework.model.instrument import Instrument
-from framework.model.orders import NO_BUCKET, Order, OrderIntent, RequestState, Side
+from framework.model.orders import NO_BUCKET, Exits, Order, OrderIntent, RequestState, Side
 from framework.model.records import AdoptOrder, HoldOrder, HoldRole, Record
 from framework.orders.admission import Admission
 from framework.orders.application import AfterChange, FactApplication
@@ -56,10 +56,11 @@ class OrderDesk:
         apply, mark_sent: what came in and what went out, see `FactApplication`.
         cancel, modify: requests about one order, see `Requests`.
         cancel_all, cancel_entries, close, flatten: the way out of a run, see `Closing`.
-        release, change_held, trail, end_held: what the core does with orders it keeps, see
-            `HeldOrders`.
+        release, change_held, trail, replace_exits, note_cover, end_held: what the core does with
+            orders it keeps, see `HeldOrders`; tell_anomaly: `FactApplication`.
         submit_basket: several legs under one key, see `Baskets`.
         needs_holding: tells whether the core has to keep an intent for its account's venue.
+        change_exits, restart_exits: what `modify_exits` and `reset_exits` do, by order and by run.
         fault_in: tells why the exits of an intent make no sense; asked only where it has any.
     """
 
@@ -83,6 +84,8 @@ class OrderDesk:
         self.gate = gate
         self.ledger = ledger
         self.needs_holding: Callable[[OrderIntent, str], bool] | None = None
+        self.change_exits: Callable[[str, Exits], str | None] | None = None
+        self.restart_exits: Callable[[str], int] | None = None
         self.fault_in: Callable[[OrderIntent, str, Instrument], str | None] | None = None
         self._ids = ids
         self._instrument = instrument
@@ -118,6 +121,7 @@ class OrderDesk:
             send=send,
             record=record,
             change_held=held.change,
+            retrail=held.retrail,
         )
         closing = Closing(
             registry=registry,
@@ -135,6 +139,8 @@ class OrderDesk:
         self.close, self.flatten = closing.close, closing.flatten
         self.release, self.end_held = held.release, held.end
         self.change_held, self.trail = held.change, held.trail
+        self.replace_exits, self.note_cover = held.replace_exits, held.note_cover
+        self.tell_anomaly = application.tell_anomaly
         self.submit_basket = Baskets(registry, self).submit
 
     @property
@@ -176,6 +182,23 @@ class OrderDesk:
             else:
                 self._dispatch(order, command)
         return order
+
+    def modify_exits(self, order_id: str, exits: Exits) -> str | None:
+        """Give an entry other exits: None when they hold, else why they make no sense.
+
+        They hold for all that fills from now on, and for what has filled and is held: legs that are
+        there already move to the new price, those that are new are made, those that are not asked
+        for any more go. Where a stop or target names a price, its leg goes there even if somebody
+        had moved it, and is made again if it had been cancelled; at the distance it had before, it
+        stays as it is. What a venue answers to a leg's move comes later, as events of that leg.
+        """
+        if self.change_exits is None:
+            return "nobody keeps exits here"
+        return self.change_exits(order_id, exits)
+
+    def reset_exits(self, run: str) -> int:
+        """Send a run's exits again that were refused too often; return how many they are."""
+        return 0 if self.restart_exits is None else self.restart_exits(run)
 
     def admit(self, intent: OrderIntent, *, is_closing: bool = False) -> OrderState:
         """Put a new intent before the gate; an approved one is reserved, but not written down yet.

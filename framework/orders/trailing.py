@@ -52,8 +52,12 @@ class TrailingStop(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, extreme=price, stop=stop)
 
     def with_trail(self, trail: Offset | Percent) -> "TrailingStop":
-        """Return it with another distance, on purpose also a wider one, from the same extreme."""
-        stop = stop_behind(self.extreme, trail, self.instrument, is_buy=self.is_buy)
+        """Return it with another distance from the same extreme.
+
+        A wider one moves nothing back: the stop stays until the extreme has come so far.
+        """
+        behind = stop_behind(self.extreme, trail, self.instrument, is_buy=self.is_buy)
+        stop = tighter(behind, self.stop, is_buy=self.is_buy)
         return msgspec.structs.replace(self, trail=trail, stop=stop)
 
     def is_met(self, price: Decimal) -> bool:

@@ -1,8 +1,8 @@
 """The standard checks as plain limits, for `Gate.approve_plain`: faster, tested equal.
 
-It knows the three limits of ordinary configurations and, of the checks that are always on in a
-whole system, the case in which they have nothing to say: no condition is wrong, the market never
-closes, and the run passed all of them before and is the same since.
+It knows the limits of ordinary configurations (margin by asking its check) and, of the checks that
+are always on in a whole system, the case in which they have nothing to say: no condition is wrong,
+the market never closes, and the run passed all of them before and is the same since.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ from framework.risk.conditions import Conditions
 from framework.risk.inputs import InputFault
 from framework.risk.limits.configured import FORM_CHECKS
 from framework.risk.limits.exposure import MaxPositionNotional, WithinAllocation
+from framework.risk.limits.margin import MarginCovers
 from framework.risk.limits.market_state import ALWAYS_OPEN, FeedTrusted, MarketOpen, Reconciled
 from framework.risk.limits.permission import RunMayTrade, Supported
 from framework.risk.limits.rates import OrderRate
@@ -28,7 +29,7 @@ ORDINARY = {OrderType.MARKET, OrderType.LIMIT}
 KNOWN = (
     *FORM_CHECKS,
     *(Supported, RunMayTrade, Reconciled, MarketOpen, FeedTrusted, WithinAllocation),
-    *(MaxOrderNotional, MaxPositionNotional, OrderRate),
+    *(MaxOrderNotional, MaxPositionNotional, OrderRate, MarginCovers),
 )
 
 
@@ -49,6 +50,7 @@ class Fused:
 
     __slots__ = (
         "_conditions",
+        "_margin",
         "_run_of",
         "_supported",
         "_usual",
@@ -66,6 +68,8 @@ class Fused:
         self.position = position.limit if isinstance(position, MaxPositionNotional) else None
         self.rate = rate if isinstance(rate, OrderRate) else None
         self.asks = may_trade is not None or supported.capabilities_of is not None
+        margin = found.get(MarginCovers)
+        self._margin = margin if isinstance(margin, MarginCovers) else None
         self._supported = supported
         self._run_of: Callable[[str], Run | None] | None = None
         if isinstance(may_trade, RunMayTrade):
@@ -90,7 +94,10 @@ class Fused:
             )
         ):
             return False
-        return self._run(intent.run) is usual.run
+        if self._run(intent.run) is not usual.run:
+            return False
+        margin = self._margin
+        return margin is None or margin.is_surely_covered(intent, usual.run.account, instrument)
 
     def remember(self, run: str) -> None:
         """Note that an order of this run passed every check, if the next may take the short way."""

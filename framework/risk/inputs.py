@@ -90,6 +90,13 @@ class RiskInputs(Protocol):
     def resting_orders(self, account: str, instrument: str) -> Sequence[Resting] | None: ...
 
 
+class KnowsEquity(Protocol):
+    """What `RiskInputs` must know besides where margin is required."""
+
+    def free_equity(self, account: str, currency: str) -> Decimal | None:
+        """Equity at the market's prices, less what is paid in full or reserved for that."""
+
+
 class Inputs:
     """The same questions, answered or `InputFault`: the only way checks get at inputs."""
 
@@ -140,6 +147,12 @@ class Inputs:
         name = f"cash of account {account!r} in {currency}"
         return _finite(name, _ask(name, self.source.available_cash, account, currency))
 
+    def free_equity(self, account: str, currency: str) -> Decimal:
+        """Return what margins may be taken from."""
+        name = f"equity of account {account!r} in {currency}"
+        question = getattr(self.source, "free_equity", _unknown)  # see `KnowsEquity`
+        return _finite(name, _ask(name, question, account, currency))
+
     def order_cost(
         self, account: str, instrument: Instrument, side: Side, quantity: Decimal, price: Decimal
     ) -> Decimal:
@@ -183,6 +196,10 @@ def _ask(name: str, question: Callable[..., T | None], *arguments: Any) -> T:
     if answer is None:
         raise InputFault(name, "is missing")
     return answer
+
+
+def _unknown(*arguments: Any) -> None:
+    """Answer for inputs that were never told of a question."""
 
 
 def _finite(name: str, value: Decimal) -> Decimal:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.abc
@@ -25,19 +25,25 @@ from framework.clock.clock import LiveClock, LoopClock, VirtualClock
 from framework.engine.driver import Driver
 from framework.engine.engine import Engine
 from framework.errors import FrameworkError, InvariantBroken
-from framework.interfaces import MarketFeed, OrderLog
+from framework.interfaces import MarketFeed, OrderLog, TradingDesk
 from framework.model.events import RunStarted, TradingStarted
-from framework.net.connectors import open_connector
+from framework.model.records import AlertRaised
+from framework.runtime.desk import Desk
 from framework.runtime.journal import open_journal
 from framework.runtime.keeping import Keeping
+from framework.runtime.recorded_data import RecordedData
+from framework.runtime.seams import make_seams
 from framework.runtime.services import Services
 from framework.runtime.supervisor import Supervisor
 from framework.runtime.system import Seams, System
 from framework.runtime.wiring import build
 from framework.settings.modes import Mode
 from framework.settings.structs import Settings
-from framework.simulation.loop import SimulatedLoop, seeded_random
+from framework.simulation.loop import SimulatedLoop
 from framework.store.memory import MemoryLog
+
+if TYPE_CHECKING:
+    from framework.runtime.doors import FrontDoors
 
 log = structlog.get_logger("runtime")
 
@@ -49,7 +55,6 @@ ANSWERS_S = 2.0  # and then venues to answer what the stop policies asked for
 CLOSE_S = 1.0  # and then each adapter
 FAREWELL_ROUNDS = 1_000  # the same on a simulated loop, whose time stands still meanwhile
 READY_POLL_S = 0.01
-TURN = 256  # recorded events per turn of a real loop
 MEMORY_LOG_ENTRIES = 1_000_000  # of a live or paper session without a journal
 
 
@@ -70,19 +75,19 @@ class Runtime:
         config: str = "",
     ) -> None:
         self.settings = settings
-        self.driver: Driver | None = None
+        self._recorded: RecordedData | None = None
         self.failure: BaseException | None = None
         self.is_recorded = settings.mode in (Mode.BACKTEST, Mode.REPLAY)
         self._interrupts_handlers = interrupts_handlers
         self._config = config  # the text of the configuration, kept with recorded inputs
         # A backtest must be equal from run to run; a live journal's id must not be guessable.
-        self._journal_id = journal_id or (
-            f"seed {settings.seed}" if self.is_recorded else secrets.token_hex(16)
-        )
+        self._journal_id = journal_id or (f"seed {settings.seed}" if self.is_recorded else None)
         self._order_log = order_log
         self._system: System | None = None
         self._stop_requested: asyncio.Event | None = None
         self._has_started = False
+        self._desk: Desk | None = None
+        self._doors: FrontDoors | None = None
         self._stack = AsyncExitStack()
         self._supervisor: Supervisor | None = None
         self._keeping: Keeping | None = None
@@ -108,6 +113,27 @@ class Runtime:
         """The journal's last entry at the start; 0: it was new, or there is none."""
         return 0 if self._keeping is None else self._keeping.restored_position
 
+    @property
+    def driver(self) -> Driver | None:
+        """What moves recorded data; None in a live system."""
+        return None if self._recorded is None else self._recorded.driver
+
+    @property
+    def desk(self) -> TradingDesk:
+        """What to trade through from outside a strategy, as the program around may."""
+        if self._desk is None:
+            self._desk = Desk(
+                self.system,
+                currencies={name: one.currency for name, one in self.settings.accounts.items()},
+                is_paced=self._is_paced,
+            )
+        return self._desk
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where front doors listen: `http://127.0.0.1:8080`, `unix:/path`."""
+        return [] if self._doors is None else self._doors.addresses
+
     def statistics(self) -> dict[str, Any]:
         """Return counters per subscriber."""
         return self.engine.bus.statistics()
@@ -131,7 +157,7 @@ class Runtime:
 
     async def __aenter__(self) -> "Runtime":
         self._stop_requested = asyncio.Event()
-        seams = self._seams()
+        seams = make_seams(self.settings)
         try:
             self._keeping = keeping = await self._open(seams)
             engine_seams = msgspec.structs.replace(seams, clock=keeping.clock)
@@ -143,7 +169,7 @@ class Runtime:
                 engine_seams,
                 keeping.log,
                 journal_id=keeping.log.journal_id,
-                tell=services.tell,
+                tell=self._tell,
             )
             self._supervisor = Supervisor(system.engine, system.runs)
             services.attach(system, keeping.log)
@@ -181,7 +207,7 @@ class Runtime:
             )
         if log is None:
             capacity = None if self.is_recorded else MEMORY_LOG_ENTRIES
-            log = MemoryLog(capacity, journal_id=self._journal_id)
+            log = MemoryLog(capacity, journal_id=self._journal_id or self._id_maker(seams)())
         return Keeping(self.settings, seams, log, is_simulated=self._is_simulated, url=url)
 
     def _id_maker(self, seams: Seams) -> Callable[[], str]:
@@ -194,28 +220,16 @@ class Runtime:
     def _is_simulated(self) -> bool:
         return isinstance(asyncio.get_running_loop(), SimulatedLoop)
 
-    def _seams(self) -> Seams:
-        loop = asyncio.get_running_loop()
-        seed = self.settings.seed
-        if isinstance(loop, SimulatedLoop):
-            clock: Any = (
-                LoopClock(loop)
-                if self.is_recorded
-                else LiveClock(wall_ns=lambda: loop.now_ns, monotonic_ns=lambda: loop.now_ns)
-            )
-            return Seams(
-                clock=clock,
-                random_for=loop.random_for,
-                blocking=_inline,
-                connector=open_connector,
-            )
-        clock = VirtualClock() if self.is_recorded else LiveClock()
-        return Seams(
-            clock=clock,
-            random_for=lambda name: seeded_random(seed, name),
-            blocking=_in_thread,
-            connector=open_connector,
-        )
+    @property
+    def _is_paced(self) -> bool:
+        """Market time waits for clients outside: a backtest behind front doors."""
+        return self.settings.mode is Mode.BACKTEST and bool(self.settings.server)
+
+    def _tell(self, alert: AlertRaised) -> None:
+        if self._services is not None:
+            self._services.tell(alert)
+        if self._desk is not None:
+            self._desk.tell_alert(alert)
 
     async def _start(self, seams: Seams, system: System, supervisor: Supervisor) -> None:
         """Read the log, ask the venues, and only then let strategies and market data begin."""
@@ -224,24 +238,51 @@ class Runtime:
             raise InvariantBroken("the runtime has been started in pieces")
         tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._stack.callback(tasks.cancel_scope.cancel)
+        self._start_clock(seams, system)
+        services.block_accounts()
+        keeping.begin(system, config=self._config, is_pumped=self.is_recorded)
+        if self.settings.server:
+            from framework.runtime.doors import FrontDoors  # aiohttp is for those who serve
+
+            self._doors = FrontDoors(self.settings, system, self.desk, seams)
+        tasks.start_soon(partial(self._guard, engine.bus.run), name="bus")
+        await self._until(lambda: all(not run.subscriber.is_busy for run in system.runs), START_S)
+        keeping.go_on()
+        await self._start_links(tasks, supervisor, keeping, services)
+        if self._stop_requested is not None and self._stop_requested.is_set():
+            return  # while venues were asked
+        self._start_trading(tasks, system, keeping)
+        if self._doors is not None:
+            await self._doors.open()
+            tasks.start_soon(self._doors.run)
+        if self._recorded is not None:
+            work = self._recorded.run(self._doors, self._fail)
+            if work is not None:
+                tasks.start_soon(partial(self._guard, work))
+
+    def _start_clock(self, seams: Seams, system: System) -> None:
         clock = seams.clock
         if isinstance(clock, LiveClock):
             clock.start()
             self._stack.callback(clock.stop)
         elif isinstance(clock, (VirtualClock, LoopClock)):
-            self._prepare_driver(clock)
-        services.block_accounts()
-        keeping.begin(system, config=self._config, is_pumped=self.is_recorded)
-        tasks.start_soon(partial(self._guard, engine.bus.run), name="bus")
-        await self._until(lambda: all(not run.subscriber.is_busy for run in system.runs), START_S)
-        keeping.go_on()
+            self._recorded = RecordedData(self.settings, system, clock, ended=self.request_stop)
+
+    async def _start_links(
+        self,
+        tasks: anyio.abc.TaskGroup,
+        supervisor: Supervisor,
+        keeping: Keeping,
+        services: Services,
+    ) -> None:
+        """Connect to venues, watch over handlers, and ask how accounts stand."""
         if not self.is_recorded:
-            system.safeguards.guard_outputs()
+            self.system.safeguards.guard_outputs()
             tasks.start_soon(partial(self._guard, keeping.run))
-        for venue in system.venues:
+        for venue in self.system.venues:
             if venue.adapter.broker is not None:
                 tasks.start_soon(partial(self._guard, venue.adapter.broker.run))
-        if self.driver is None and not self._is_simulated:
+        if self._recorded is None and not self._is_simulated:
             watchdog = supervisor.watch_handlers(
                 self.settings.handler_limit_s, interrupts=self._interrupts_handlers
             )
@@ -249,9 +290,6 @@ class Runtime:
         if not self.is_recorded:
             await services.start(tasks, self._guard)
             await self._until_ready(services)
-        if self._stop_requested is not None and self._stop_requested.is_set():
-            return  # while venues were asked
-        self._start_trading(tasks, system, keeping)
 
     async def _until_ready(self, services: Services) -> None:
         """Wait until every account is reconciled, or a stop is requested (R-35)."""
@@ -277,34 +315,6 @@ class Runtime:
         for venue in system.venues:
             if venue.adapter.feed is not None:
                 tasks.start_soon(partial(self._guard, partial(self._feed, venue.adapter.feed)))
-        if self.driver is not None:
-            self._run_driver(tasks)
-
-    def _prepare_driver(self, clock: VirtualClock | LoopClock) -> None:
-        loop = asyncio.get_running_loop()
-        events = self.system.recorded()
-        self.driver = Driver(
-            iter(()) if events is None else events,
-            bus=self.engine.bus,
-            outputs=self.engine.outputs,
-            clock=clock,
-            loop=loop if isinstance(loop, SimulatedLoop) else None,
-            ended=self.request_stop,
-        )
-        first_ns = self.driver.peek_ns()
-        if first_ns is not None:
-            clock.advance_to(max(clock.now_ns, first_ns))
-        self.engine.bus.pump()
-
-    def _run_driver(self, tasks: anyio.abc.TaskGroup) -> None:
-        loop = asyncio.get_running_loop()
-        if self.driver is None:
-            return
-        if isinstance(loop, SimulatedLoop):
-            loop.attach_source(_Guarded(self.driver, self._fail))
-        else:
-            speed = self.settings.replay.speed if self.settings.mode is Mode.REPLAY else 0.0
-            tasks.start_soon(partial(self._guard, partial(_pace, self.driver, speed)))
 
     def _starter(
         self, tasks: anyio.abc.TaskGroup, work: Callable[[], Awaitable[object]]
@@ -336,7 +346,9 @@ class Runtime:
     # -- stop ------------------------------------------------------------------------------------
 
     async def _stop(self) -> None:
-        """Stop recorded data, then strategies, then what they asked for, then the links."""
+        """Stop front doors, recorded data, strategies, what they asked for, then the links."""
+        if self._doors is not None:
+            await self._doors.close()
         if self._has_started and self.engine.bus.halted is None and self._supervisor is not None:
             await self._stop_strategies(self._supervisor)
         for scope in self._feed_scopes:
@@ -361,7 +373,8 @@ class Runtime:
 
         Live data goes on meanwhile: closing orders need prices.
         """
-        self._stop_data()
+        if self._recorded is not None:
+            self._recorded.stop()
         supervisor.ask_to_stop()
         limit_s = RECORDED_S if self.is_recorded else STRATEGIES_S
         await self._until(supervisor.has_stopped, limit_s)
@@ -369,14 +382,6 @@ class Runtime:
         await self._until(supervisor.has_stopped, CANCELLED_S)
         supervisor.finish_all()
         await self._until(lambda: not supervisor.is_closing(), ANSWERS_S)
-
-    def _stop_data(self) -> None:
-        if self.driver is None:
-            return
-        self.driver.is_stopped = True
-        loop = asyncio.get_running_loop()
-        if isinstance(loop, SimulatedLoop):
-            loop.detach_source()
 
     async def _until(self, condition: Callable[[], bool], limit_s: float) -> None:
         """Deliver and send until `condition` holds, for at most `limit_s` of real time.
@@ -412,45 +417,3 @@ class Runtime:
                     await venue.adapter.close()
                 except Exception as error:  # the other links still want to be closed
                     log.error("close_failed", venue=venue.name, error=repr(error))
-
-
-class _Guarded:
-    """A source whose failure stops the system instead of the loop."""
-
-    def __init__(self, driver: Driver, fail: Callable[[BaseException], None]) -> None:
-        self._driver = driver
-        self._fail = fail
-
-    def advance(self, until_ns: int | None) -> bool:
-        try:
-            return self._driver.advance(until_ns)
-        except Exception as error:  # bad data, a broken invariant: an orderly stop reports it
-            self._fail(error)
-            return False
-
-
-async def _pace(driver: Driver, speed: float) -> None:
-    """Feed recorded data on a real loop, `speed` times as fast as it happened; 0: at once."""
-    loop = asyncio.get_running_loop()
-    started_s, first_ns = loop.time(), driver.peek_ns()
-    while first_ns is not None:
-        if speed > 0:
-            next_ns = driver.peek_ns()
-            if next_ns is None:
-                driver.feed(1)
-                return
-            due_s = started_s + (next_ns - first_ns) / 1e9 / speed
-            if due_s > loop.time():
-                await anyio.sleep(due_s - loop.time())
-        if not driver.feed(1 if speed > 0 else TURN):
-            return
-        await anyio.lowlevel.checkpoint()
-    driver.feed(1)  # no data at all: ends at once
-
-
-async def _inline(function: Callable[[], Any]) -> Any:
-    return function()
-
-
-async def _in_thread(function: Callable[[], Any]) -> Any:
-    return await anyio.to_thread.run_sync(function)

@@ -33,7 +33,7 @@ from framework.runtime.kill_file import KillFileWatch, kill_reason
 from framework.runtime.mailbox import Mailbox
 from framework.runtime.operations import BY_KILL_FILE, SystemOperations
 from framework.runtime.operator_place import place_of
-from framework.runtime.operator_requests import Answer, Kill, Release, Request
+from framework.runtime.operator_requests import Answer, Ask, Kill, Release, Request
 from framework.runtime.reconciling import Reconciling
 from framework.runtime.system import Seams, System
 from framework.runtime.venues import execution_of
@@ -84,6 +84,7 @@ class Services:
         self._mailbox: Mailbox | None = None
         self._kill_watch: KillFileWatch | None = None
         self._is_trading = False
+        self._asked_count = 0
         self._links: dict[tuple[str, str], bool] = {}
 
     def tell(self, alert: AlertRaised) -> None:
@@ -220,6 +221,13 @@ class Services:
             self._kill_watch.forget()
         return self._answers.pop(request.id)
 
+    def ask_by(self, ask: Ask, by: str) -> Answer:
+        """Have the core do something for somebody named, as an operator's request."""
+        now_ns = self._seams.clock.now_ns
+        self._asked_count += 1
+        request_id = f"{now_ns:020d}-{self._asked_count:016x}"
+        return self.ask(Request(id=request_id, by=by, time_ns=now_ns, ask=ask))
+
     async def _start_operator(self, tasks: anyio.abc.TaskGroup, guard: Guard) -> None:
         place = place_of(self._settings)
         if place.kill_file is not None:
@@ -242,11 +250,8 @@ class Services:
         loop.call_soon_threadsafe(self._kill, reason)
 
     def _kill(self, reason: str) -> None:
-        if self._system.engine.bus.halted is not None:
-            return
-        now_ns = self._seams.clock.now_ns
-        request_id = f"{now_ns:020d}-{0:016x}"
-        self.ask(Request(id=request_id, by=BY_KILL_FILE, time_ns=now_ns, ask=Kill(reason)))
+        if self._system.engine.bus.halted is None:
+            self.ask_by(Kill(reason), BY_KILL_FILE)
 
 
 def _is_there(kill_file: Path | None) -> bool:

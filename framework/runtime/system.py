@@ -36,6 +36,7 @@ class Seams(msgspec.Struct):
     random_for: Callable[[str], Random]
     blocking: Blocking
     connector: Callable[[], Any]  # makes an `aiohttp.BaseConnector`
+    wall_ns: Callable[[], int] | None = None  # where market time is not the time of day
 
 
 class Run(msgspec.Struct, eq=False):

@@ -217,6 +217,12 @@ def describe(settings: Settings, system: System) -> list[str]:
         f"run {run.settings.id}: {run.settings.class_} on account {run.settings.account}"
         for run in system.runs
     ]
+    lines += [
+        f"door {door.door} at {listener.listen}{door.prefix}: accounts {', '.join(door.accounts)}, "
+        f"tokens {len(door.tokens)}"
+        for listener in settings.server
+        for door in listener.doors
+    ]
     return lines
 
 

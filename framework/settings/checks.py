@@ -10,8 +10,13 @@ from framework.model.runs import Execution
 from framework.settings.modes import Mode, OrderRoute, contradiction, data_and_orders
 from framework.settings.places import config_error
 from framework.settings.secrets import is_reference
-from framework.settings.structs import Settings, StrategySettings, VenueSettings
+from framework.settings.server import DoorSettings
+from framework.settings.structs import Settings, StopPolicy, StrategySettings, VenueSettings
 
+OUTSIDE = "framework.strategy.outside:OutsideRun"
+"""Stands for a run whose decisions come in by a front door."""
+
+BY_REFERENCE = "a live configuration takes secrets by reference: env:NAME or file:PATH"
 CHANNELS = frozenset(
     {
         "quotes", "trades", "candles", "book", "deltas", "market",
@@ -35,7 +40,22 @@ def resolved(settings: Settings) -> Settings:
     venues = {
         name: resolved_venue(name, venue, settings.mode) for name, venue in settings.venues.items()
     }
-    return msgspec.structs.replace(settings, venues=venues)
+    return msgspec.structs.replace(
+        settings, venues=venues, strategies=[*settings.strategies, *door_runs(settings)]
+    )
+
+
+def door_runs(settings: Settings) -> list[StrategySettings]:
+    """Return the runs that front doors trade in and that no strategy of the settings is named."""
+    known = {strategy.id for strategy in settings.strategies}
+    found = {}
+    for listener in settings.server:
+        for door in listener.doors:
+            for account in door.accounts:
+                run = door.run_on(account)
+                if run not in known and run not in found:
+                    found[run] = StrategySettings(run, OUTSIDE, account, on_stop=StopPolicy.LEAVE)
+    return list(found.values())
 
 
 def resolved_venue(name: str, venue: VenueSettings, mode: Mode) -> VenueSettings:
@@ -57,6 +77,7 @@ def check_settings(settings: Settings) -> None:
     check_queues(settings)
     check_instruments(settings)
     check_accounts(settings)
+    check_server(settings)
     check_strategies(settings)
     check_risk(settings)
     if settings.mode is Mode.LIVE:
@@ -125,6 +146,40 @@ def check_risk(settings: Settings) -> None:
             raise config_error(reason, key=f"risk.instruments.{instrument}")
 
 
+def check_server(settings: Settings) -> None:
+    """Refuse doors and tokens of accounts that do not exist, and doors in each other's way."""
+    for index, listener in enumerate(settings.server):
+        prefixes: set[str] = set()
+        for number, door in enumerate(listener.doors):
+            key = f"server[{index}].doors[{number}]"
+            if door.prefix in prefixes:
+                reason = f"another door of this address has the prefix {door.prefix!r}"
+                raise config_error(reason, key=f"{key}.prefix")
+            prefixes.add(door.prefix)
+            check_door(settings, door, key)
+
+
+def check_door(settings: Settings, door: DoorSettings, key: str) -> None:
+    """Refuse a door whose accounts, or the accounts of whose tokens, do not exist."""
+    for name in door.accounts:
+        if name not in settings.accounts:
+            raise config_error(f"there is no account {name!r}", key=f"{key}.accounts")
+    venues = {settings.accounts[name].venue for name in door.accounts}
+    if len(venues) < len(door.accounts):
+        raise config_error("a door has one account per venue", key=f"{key}.accounts")
+    names: set[str] = set()
+    for number, token in enumerate(door.tokens):
+        place = f"{key}.tokens[{number}]"
+        if token.name in names:
+            raise config_error(f"the name {token.name!r} is taken", key=f"{place}.name")
+        names.add(token.name)
+        for name in token.accounts or ():
+            if name not in door.accounts:
+                raise config_error(f"its door has no account {name!r}", key=f"{place}.accounts")
+        if settings.mode is Mode.LIVE and not is_reference(token.secret):
+            raise config_error(BY_REFERENCE, key=f"{place}.secret")
+
+
 def check_execution(strategy: StrategySettings, venue: VenueSettings, key: str) -> None:
     """Refuse a run whose orders would be more real than its account's venue."""
     if strategy.execution is Execution.LIVE and venue.orders is not OrderRoute.LIVE:
@@ -148,8 +203,7 @@ def refuse_literals(value: Any, key: str) -> None:
         place = f"{key}{step}"
         is_literal = isinstance(item, str | int | float) and not isinstance(item, bool)
         if is_literal and _SECRET_NAME.search(step) and not is_reference(str(item)):
-            reason = "a live configuration takes secrets by reference: env:NAME or file:PATH"
-            raise config_error(reason, key=place)
+            raise config_error(BY_REFERENCE, key=place)
         refuse_literals(item, place)
 
 

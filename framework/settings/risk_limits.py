@@ -59,6 +59,7 @@ class OwnerLimits(InstrumentLimits, frozen=True, forbid_unknown_fields=True):
     In `runs` the sums are the run's, elsewhere those of the order's account. `max_daily_loss`:
     realised and unrealised since the day began. `require_cash`: what is paid in full (spot,
     option, binary) is bought only with cash at hand; set it per account where another may borrow.
+    `require_margin`: no order binds more initial margin than the account's equity has free.
     An entry of `allowed_instruments` may end in `*`.
     """
 
@@ -66,6 +67,7 @@ class OwnerLimits(InstrumentLimits, frozen=True, forbid_unknown_fields=True):
     max_net_notional: Decimal | None = None
     max_daily_loss: Decimal | None = None
     require_cash: bool = False
+    require_margin: bool = False
     allowed_instruments: Names | None = None
 
 

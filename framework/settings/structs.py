@@ -22,6 +22,7 @@ from framework.model.runs import Execution
 from framework.settings.fields import FieldError, require_positive
 from framework.settings.modes import DataSource, Mode, OrderRoute
 from framework.settings.risk_limits import RiskSettings as RiskSettings
+from framework.settings.server import ListenerSettings
 
 Name = Annotated[
     str,
@@ -286,6 +287,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `seed` decides every random number; `journal` is the URL of the order log;
     while the file `kill_file` exists no new order leaves (by default the journal's path + `.kill`);
+    `server` are the addresses with front doors;
     `handler_limit_s` is how long a plain handler may block the loop (live and paper).
     """
 
@@ -307,4 +309,5 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replay: ReplaySettings = ReplaySettings()
     backtest: BacktestSettings = BacktestSettings()
     logging: LoggingSettings = LoggingSettings()
+    server: Annotated[list[ListenerSettings], Meta(max_length=20)] = []
     handler_limit_s: Seconds = 1.0

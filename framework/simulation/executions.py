@@ -144,3 +144,6 @@ class Executions:
         if order.timer is not None:
             order.timer.cancel()
             order.timer = None
+        if order.part_timer is not None:
+            order.part_timer.cancel()
+            order.part_timer = None

@@ -9,9 +9,11 @@ there for the first time. Order of events at one quote, trade or candle open:
     2. limit orders, buys then sells, each by price and time
     3. stops that are triggered, buys then sells, nearest trigger first, each acting at once
 
-The market always trades on its recorded course: our orders do not move it.
+The market always trades on its recorded course: our orders do not move it. Where the fill model
+parts orders, one that has traded its first part is out of reach until `continue_parted`.
 """
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from framework.interfaces import MarketView
@@ -26,13 +28,13 @@ from framework.simulation.fills import FillModel
 from framework.simulation.offers import Offers
 from framework.simulation.queues import advance_queues, shrink_queues
 from framework.simulation.resting import RestingOrders, VenueOrder, is_stop
+from framework.simulation.taking import TakingPrices
 from framework.simulation.triggers import StopTriggers
 
 _MARKET, _LIMIT, _STOP = OrderType.MARKET, OrderType.LIMIT, OrderType.STOP
 _IOC, _FOK = TimeInForce.IOC, TimeInForce.FOK
 _MAKER, _TAKER = Liquidity.MAKER, Liquidity.TAKER
 _FOR_EVER = 1 << 63
-_PRICES_KEPT = 4_096
 
 NOTHING_TO_TAKE = "nothing left to take at once"
 NOT_WHOLE = "cannot be filled whole at once"
@@ -45,13 +47,13 @@ class InstrumentMatching:
 
     __slots__ = (
         "_budget",
-        "_buy_prices",
-        "_costs",
         "_executions",
         "_fills",
         "_market",
         "_matched_until_ns",
-        "_sell_prices",
+        "_partial",
+        "_set_aside",
+        "_taking_price",
         "_triggers",
         "has_ticks",
         "instrument",
@@ -68,7 +70,9 @@ class InstrumentMatching:
         executions: Executions,
         costs: CostModel,
         fills: FillModel,
+        set_aside: Callable[[VenueOrder], None],
     ) -> None:
+        """`set_aside` is told of an order whose second part is to be let in later."""
         self.instrument = instrument
         self.resting = RestingOrders()
         self.offers = Offers(instrument, market, fills)
@@ -77,12 +81,12 @@ class InstrumentMatching:
         self.has_ticks = False  # quotes, trades or a book exist: candles no longer match
         self._market = market
         self._executions = executions
-        self._costs = costs
         self._fills = fills
+        self._partial = fills.partial
+        self._set_aside = set_aside
         self._budget: Decimal | None = None  # what this trade or candle still has for us
         self._matched_until_ns = 0
-        self._buy_prices: dict[float, Decimal] = {}  # what takers pay, by the quoted price
-        self._sell_prices: dict[float, Decimal] = {}
+        self._taking_price = TakingPrices(instrument, costs).of
 
     def finish_step(self) -> bool:
         """Bring the nearest prices up to date where no order waits for its first price.
@@ -126,6 +130,22 @@ class InstrumentMatching:
         if not self.has_ticks and self._market.trade(self.instrument.id) is not None:
             self.has_ticks = True
         self.resting.add_waiting(order)
+
+    def continue_parted(self, order: VenueOrder) -> None:
+        """Let the rest of an order trade that had traded its first part: as if it came now.
+
+        One that rested goes on making, at its own price, where that is still reached.
+        """
+        self.resting.remove(order)
+        if order.is_fresh:
+            order.arrived_ns = self._executions.now_ns
+            self.arrive(order)
+            return
+        best = self.offers.best(for_buy=order.is_buy) if self.offers.is_standing else None
+        if best is not None and order.is_within(best):
+            self._make_standing(order)
+        if order.is_open:
+            self._settle(order)
 
     def on_quote(self, quote: Quote) -> None:
         """Match against a new quote, unless a book tells more."""
@@ -187,10 +207,11 @@ class InstrumentMatching:
 
     def make(self, order: VenueOrder, price: Decimal | None) -> None:
         """Fill a limit order that rests, at its own price where `price` is None."""
-        quantity = self._allowed(order)
+        quantity = self._first_part(order, self._allowed(order))
         if quantity > ZERO:
             self._spend(quantity)
             self._fill(order, quantity, order.own_price if price is None else price, _MAKER)
+            self._settle_part(order)
 
     def trigger(self, order: VenueOrder, price: float | None) -> None:
         """Tell that a stop was triggered, and go on with its market or limit order.
@@ -291,7 +312,7 @@ class InstrumentMatching:
         ):
             self.end(order, NOT_WHOLE)
             return
-        for price, quantity in self.offers.take(order, wanted):
+        for price, quantity in self.offers.take(order, self._first_part(order, wanted)):
             self._fill(order, quantity, self._taking_price(order, price), _TAKER)
         if order.is_open:
             self._settle(order)
@@ -299,10 +320,12 @@ class InstrumentMatching:
     def _make_standing(self, order: VenueOrder) -> None:
         """Fill a resting limit order that the opposite side has reached, at its own price."""
         quantity = ZERO
-        for _, taken in self.offers.take(order, self._reducible(order)):
+        wanted = self._first_part(order, self._reducible(order))
+        for _, taken in self.offers.take(order, wanted):
             quantity = add(quantity, taken)
         if quantity > ZERO:
             self._fill(order, quantity, order.own_price, _MAKER)
+            self._settle_part(order)
 
     def _take_point(self, order: VenueOrder, price: float) -> None:
         """Let an order take what a trade or candle has at `price`."""
@@ -314,7 +337,8 @@ class InstrumentMatching:
             if order.time_in_force is _FOK and quantity < order.remaining:
                 self.end(order, NOT_WHOLE)
                 return
-            self._spend(quantity)
+        quantity = self._first_part(order, quantity)
+        self._spend(quantity)
         if quantity > ZERO:
             self._fill(order, quantity, self._taking_price(order, price), _TAKER)
         if order.is_open:
@@ -322,6 +346,13 @@ class InstrumentMatching:
 
     def _settle(self, order: VenueOrder) -> None:
         """Decide what becomes of an order that has taken what it could."""
+        if order.is_cut:
+            order.is_cut = False
+            if order.has_traded and order.time_in_force is not _IOC:
+                self.resting.remove(order)
+                self.resting.add_parted(order)
+                self._set_aside(order)
+                return
         order.is_fresh = False
         if order.time_in_force is _IOC or order.time_in_force is _FOK:
             self.end(order, NOTHING_TO_TAKE)
@@ -335,10 +366,27 @@ class InstrumentMatching:
 
     def _make_up_to(self, order: VenueOrder, most: Decimal) -> Decimal:
         """Fill a resting order at its own price with at most `most`; return how much it took."""
-        quantity = min(most, self._allowed(order))
+        quantity = self._first_part(order, min(most, self._allowed(order)))
         if quantity > ZERO:
             self._fill(order, quantity, order.own_price, _MAKER)
+            self._settle_part(order)
         return quantity
+
+    def _settle_part(self, order: VenueOrder) -> None:
+        """Set an order aside that has just made its first part."""
+        if order.is_cut and order.is_open:
+            self._settle(order)
+
+    def _first_part(self, order: VenueOrder, wanted: Decimal) -> Decimal:
+        """Return how much of `wanted` an order may trade now: some of it where it is parted."""
+        order.is_cut = False
+        if self._partial is None or order.has_traded or order.time_in_force is _FOK:
+            return wanted
+        part = self._partial.first_part(self.instrument, order.quantity)
+        if part is None or part >= wanted:
+            return wanted
+        order.is_cut = True
+        return part
 
     def _fill(
         self, order: VenueOrder, quantity: Decimal, price: Decimal, liquidity: Liquidity
@@ -375,19 +423,6 @@ class InstrumentMatching:
     def _spend(self, quantity: Decimal) -> None:
         if self._budget is not None:
             self._budget = subtract(self._budget, quantity)
-
-    def _taking_price(self, order: VenueOrder, price: float) -> Decimal:
-        """Return a taker's price with slippage, never beyond the order's limit."""
-        prices = self._buy_prices if order.is_buy else self._sell_prices
-        taking = prices.get(price)
-        if taking is None:
-            if len(prices) == _PRICES_KEPT:
-                prices.clear()
-            taking = prices[price] = self._costs.taking_price(self.instrument, order.side, price)
-        limit = order.limit
-        if limit is None or order.kind is _MARKET:
-            return taking
-        return min(taking, limit) if order.is_buy else max(taking, limit)
 
     def _round_price(self, order: VenueOrder, price: float) -> Decimal:
         """Return a traded price on the tick, rounded against the order."""

@@ -153,8 +153,10 @@ class Offers:
         elif other <= 0.0 and price != 0.0:
             yield price, None
 
-    def _left(self, price: float, size: float, *, for_buy: bool) -> Decimal:
+    def _left(self, price: float, size: float, *, for_buy: bool) -> Decimal | None:
         displayed = self._fills.displayed(self._instrument, size)
+        if displayed is None:
+            return None
         taken = self._taken_asks if for_buy else self._taken_bids
         return subtract(displayed, taken[price]) if price in taken else displayed
 

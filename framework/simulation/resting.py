@@ -2,7 +2,8 @@
 
 `buys` and `sells` are limit orders, best price first, then time priority; `buy_stops` and
 `sell_stops` are nearest trigger first; `waiting` are orders that have not met a price yet, and
-market orders that nothing was left for, in order of arrival.
+market orders that nothing was left for, in order of arrival; `parted` are those whose second part
+is not due yet, which no price concerns.
 """
 
 from bisect import insort
@@ -22,7 +23,7 @@ INFINITY = float("inf")
 
 _MARK = TriggerBy.MARK
 _MARKET, _LIMIT_ORDER = OrderType.MARKET, OrderType.LIMIT
-_NOWHERE, _WAITING, _LIMIT, _STOP = range(4)
+_NOWHERE, _WAITING, _LIMIT, _STOP, _PARTED = range(5)
 _by_rank = attrgetter("rank")
 
 
@@ -32,7 +33,8 @@ class VenueOrder(msgspec.Struct, gc=False, eq=False):
     `limit_at` and `stop_at` are the prices as floats, to compare with market data (a market
     order's limit is infinitely good). `place` is the time priority. `is_fresh` until the order
     has met its first price, which it takes instead of making. `ahead` is the displayed size
-    before it in the queue; None where that is unknown.
+    before it in the queue; None where that is unknown. `is_cut` while it may trade its first part
+    alone; `part_timer` is pending until the second one is due.
     """
 
     order_id: str
@@ -57,9 +59,11 @@ class VenueOrder(msgspec.Struct, gc=False, eq=False):
     is_open: bool = True
     is_fresh: bool = True
     has_traded: bool = False
+    is_cut: bool = False
     revision: int = 0
     ahead: Decimal | None = None
     timer: TimerHandle | None = None
+    part_timer: TimerHandle | None = None
     shelf: int = _NOWHERE
     rank: tuple[float, int] = (0.0, 0)
 
@@ -103,6 +107,7 @@ class RestingOrders:
         "buys",
         "has_stops",
         "mark_stop_count",
+        "parted",
         "priced_count",
         "reduce_only_count",
         "sell_at",
@@ -114,6 +119,7 @@ class RestingOrders:
 
     def __init__(self) -> None:
         self.waiting: list[VenueOrder] = []
+        self.parted: list[VenueOrder] = []
         self.buys: list[VenueOrder] = []
         self.sells: list[VenueOrder] = []
         self.buy_stops: list[VenueOrder] = []
@@ -127,6 +133,13 @@ class RestingOrders:
         """Keep an order for the next price."""
         order.shelf = _WAITING
         self.waiting.append(order)
+        if order.reduce_only:
+            self.reduce_only_count += 1
+
+    def add_parted(self, order: VenueOrder) -> None:
+        """Keep an order until the rest of it may trade."""
+        order.shelf = _PARTED
+        self.parted.append(order)
         if order.reduce_only:
             self.reduce_only_count += 1
 
@@ -158,6 +171,8 @@ class RestingOrders:
         order.shelf = _NOWHERE
         if shelf == _WAITING:
             self.waiting.remove(order)
+        elif shelf == _PARTED:
+            self.parted.remove(order)
         elif shelf == _LIMIT:
             self.priced_count -= 1
             (self.buys if order.is_buy else self.sells).remove(order)
@@ -169,13 +184,18 @@ class RestingOrders:
         if order.reduce_only:
             self.reduce_only_count -= 1
 
+    def is_parted(self, order: VenueOrder) -> bool:
+        """Whether the order waits for its second part."""
+        return order.shelf == _PARTED
+
     def is_at_limit(self, order: VenueOrder) -> bool:
         """Whether the order rests on a limit shelf."""
         return order.shelf == _LIMIT
 
     def all(self) -> list[VenueOrder]:
         """Return every order, by time priority."""
-        orders = [*self.waiting, *self.buys, *self.sells, *self.buy_stops, *self.sell_stops]
+        orders = [*self.waiting, *self.parted, *self.buys, *self.sells]
+        orders += self.buy_stops + self.sell_stops
         orders.sort(key=attrgetter("place"))
         return orders
 

@@ -88,6 +88,8 @@ class SimulatedVenue:
         self._admissions: dict[str, Admission] = {}
         self._last_arrival_ns = 0
         self._day_end_ns = day_end_ns
+        self._part_after_ns = 0 if fills.partial is None else fills.partial.after_ns
+        self._is_resuming_traded = False
 
     @property
     def capabilities(self) -> BrokerCapabilities:
@@ -126,7 +128,9 @@ class SimulatedVenue:
 
         The command is for the rest; `filled` had traded before. Its answers are the usual ones.
         """
+        self._is_resuming_traded = bool(filled)
         self._act(command)
+        self._is_resuming_traded = False
         order = self.executions.working.get(command.order_id)
         if order is not None and filled:
             order.quantity = add(order.quantity, filled)
@@ -204,6 +208,7 @@ class SimulatedVenue:
             executions.rejected(command.order_id, reason)
             return
         order = self._new_order(command, matching.instrument)
+        order.has_traded = self._is_resuming_traded
         if order.reduce_only and executions.reducible(order) <= ZERO:
             executions.rejected(command.order_id, NOTHING_TO_REDUCE)
         elif order.post_only and not is_stop(order.kind) and matching.would_take(order):
@@ -244,8 +249,12 @@ class SimulatedVenue:
         keeps_place = _keeps_place(command, order)
         _amend(order, command)
         executions.replaced(order)
-        if not keeps_place:
-            matching = self._matchings[order.instrument.id]
+        matching = self._matchings[order.instrument.id]
+        if keeps_place:
+            return
+        if matching.resting.is_parted(order):
+            order.is_fresh = not order.post_only  # the rest meets the market at the new price
+        else:
             matching.resting.remove(order)
             order.place = executions.next_place()
             order.arrived_ns = executions.now_ns
@@ -270,6 +279,19 @@ class SimulatedVenue:
         self.executions.now_ns = self._clock.now_ns
         matching = self._matchings[order.instrument.id]
         matching.end(order, "expired", EndKind.EXPIRED)
+        self._finish_step(matching)
+
+    def _set_aside(self, order: VenueOrder) -> None:
+        due_ns = self.executions.now_ns + self._part_after_ns
+        order.part_timer = self._clock.call_at(due_ns, partial(self._continue, order.order_id))
+
+    def _continue(self, order_id: str) -> None:
+        """Let the second part of an order trade."""
+        order = self.executions.working[order_id]  # its end cancels the timer
+        order.part_timer = None
+        self.executions.now_ns = self._clock.now_ns
+        matching = self._matchings[order.instrument.id]
+        matching.continue_parted(order)
         self._finish_step(matching)
 
     def _finish_step(self, matching: InstrumentMatching) -> None:
@@ -297,6 +319,7 @@ class SimulatedVenue:
             executions=self.executions,
             costs=self._costs,
             fills=self._fills,
+            set_aside=self._set_aside,
         )
         return matching
 

@@ -9,7 +9,7 @@ from framework.adapter_kit.scoring import AREAS, Check, play
 from framework.adapter_kit.stage import CheckSkipped
 from framework.runtime.adapters import find_adapter
 
-ADAPTERS = ("kalshi", "binance")
+ADAPTERS = ("kalshi", "binance", "tektii")
 
 
 class Case(NamedTuple):

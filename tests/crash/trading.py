@@ -6,7 +6,7 @@ from random import Random
 from typing import Any, ClassVar
 
 from framework import Fill, Order, Quote, Strategy
-from framework.model.orders import OrderStatus
+from framework.model.orders import AtPrice, ExitPrice, Exits, OrderStatus, Percent
 from framework.settings.modes import Mode
 from framework.settings.risk_limits import RiskSettings, RunawaySettings
 from framework.settings.structs import (
@@ -124,6 +124,41 @@ class BracketTrader(RandomTrader):
 
     def _distance(self) -> str:
         return f"{self.chance.choice(('0.5', '1', '2'))}%"
+
+
+class ExitMover(BracketTrader):
+    """Moves its stops and targets as well, and adds and takes away targets; a stop there always is.
+
+    Of entries that wait, of those partly filled, and of those whose exits are all that is left.
+    """
+
+    def on_quote(self, quote: Quote) -> None:
+        """Move exits half of the time."""
+        entries = {order.parent or order.order_id for order in self.orders(quote.instrument)}
+        if self.is_quiet or not entries or self.chance.random() < 0.5:
+            super().on_quote(quote)
+            return
+        entry = self.chance.choice(sorted(entries))
+        target = self._target(quote) if self.chance.random() < 0.7 else None
+        desk: Any = getattr(self.context, "desk")  # noqa: B009 - doors have it, strategies do not
+        desk.modify_exits(entry, Exits(self._stop(quote), target))
+
+    def _stop(self, quote: Quote) -> ExitPrice:
+        if self.chance.random() < 0.4:
+            return Percent(Decimal(self.chance.choice(("0.5", "1", "2"))))
+        return self._beside(quote, is_above=not self._buys(quote))
+
+    def _target(self, quote: Quote) -> ExitPrice:
+        if self.chance.random() < 0.4:
+            return Percent(Decimal(self.chance.choice(("0.5", "1", "2"))))
+        return self._beside(quote, is_above=self._buys(quote))
+
+    def _buys(self, quote: Quote) -> bool:
+        return quote.instrument.endswith(SYMBOLS[0])
+
+    def _beside(self, quote: Quote, *, is_above: bool) -> ExitPrice:
+        gap = TICK * self.chance.randint(1, 12)
+        return AtPrice(Decimal(str(quote.ask)) + gap if is_above else Decimal(str(quote.bid)) - gap)
 
 
 def trader_settings(

@@ -178,7 +178,7 @@ class World:
         known = journalled(record for _, record in life.log.read())
         wrong = safety(truth, known, self.acknowledged)
         wrong += agreement(truth, state) + self._too_large
-        if self.trader is BracketTrader:
+        if issubclass(self.trader, BracketTrader):
             wrong += links(life.runtime.engine, ACCOUNT)
         if life.runtime.failure is not None:
             wrong.append(f"the runtime failed: {life.runtime.failure!r}")

@@ -48,7 +48,7 @@ class Rester(Strategy):
         mine = self.settings
         if mine.holds and self.position(mine.instrument).is_flat:
             self.buy(mine.instrument, mine.holds)
-        resting = self.orders(mine.instrument)
+        resting = [order for order in self.orders(mine.instrument) if order.price is not None]
         for order in resting[:-2]:
             self.cancel(order.order_id)
         if len(resting) < 4:

@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.broker.script import CALM, STORM, Script
-from tests.crash.trading import BracketTrader
+from tests.crash.trading import BracketTrader, ExitMover
 from tests.crash.world import Outcome, play
 
 SEEDS = int(os.environ.get("HEADRACE_CRASH_SEEDS", "8"))
@@ -91,6 +91,25 @@ def test_r01_r31_r32_exits_never_trade_more_than_their_entry_over_any_crash(
 ) -> None:
     """Judged at the broker at every moment; at rest, stops cover what is held to the last digit."""
     terms = {"trader": BracketTrader, "has_stops": has_stops}
+    moments = play(seed, script_of(seed), [0], **terms).moments[0]
+    step = max(1, len(moments) // 24)
+
+    wrong = [
+        line
+        for number in range(1 + seed % step, len(moments) + 1, step)
+        for line in broken(seed, [number, 40], **terms)
+    ]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("has_stops", [True, False], ids=["native", "core"])
+@pytest.mark.parametrize("seed", [6, 9])
+def test_r01_r31_r32_exits_that_are_moved_about_keep_what_is_held_covered_over_any_crash(
+    seed: int, has_stops: bool
+) -> None:
+    """The same promises while exits are replaced, added and taken away at random."""
+    terms = {"trader": ExitMover, "has_stops": has_stops}
     moments = play(seed, script_of(seed), [0], **terms).moments[0]
     step = max(1, len(moments) // 24)
 

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from framework.errors import KeyConflict
 from framework.model.commands import VenueCommand
 from framework.model.exits import ExitRules, ProtectionMode, Unprotected
 from framework.model.orders import (
@@ -24,7 +25,6 @@ from framework.model.orders import (
 from framework.model.records import HoldOrder
 from framework.model.reports import EndKind, OrderEnded, OrderFilled, RequestInDoubt, RequestKind
 from framework.orders.order_state import OrderState
-from framework.orders.registry import KeyConflict
 from tests.broker import words
 from tests.broker.adapter import WireBroker
 from tests.broker.script import CALM, Script

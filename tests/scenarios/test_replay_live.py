@@ -17,6 +17,7 @@ from framework import Fill, Order, Quote, Strategy, Timer
 from framework.cli import replay as command
 from framework.cli.main import main
 from framework.engine.recorded_core import CORE
+from framework.errors import KeyConflict
 from framework.model.inputs import (
     CommandIssued,
     GateMoved,
@@ -30,7 +31,6 @@ from framework.model.market_data import BookChanged
 from framework.model.orders import OrderIntent, OrderStatus, Side
 from framework.model.records import HoldOrder, JournalOpened
 from framework.orders.eviction import ClosedOrders
-from framework.orders.registry import KeyConflict
 from framework.runtime import keeping
 from framework.runtime.journal import inputs_directory
 from framework.runtime.operator_requests import Kill, Release, Request

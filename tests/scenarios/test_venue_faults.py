@@ -18,7 +18,7 @@ from framework.runtime.adapters import find_adapter
 from framework.simulation.loop import run_simulated
 from tests.broker.rig import START_NS
 
-SEEDS = int(os.environ.get("HEADRACE_FAULT_SEEDS", "50"))
+SEEDS = int(os.environ.get("HEADRACE_FAULT_SEEDS", "30"))
 MINUTES = 10
 HEAL_S = 30.0
 DATA_FAULTS = (Fault.LOSE, Fault.REPEAT, Fault.SWAP, Fault.GARBLE)

@@ -31,6 +31,7 @@ core's own closings; *shrinks*: what can but shrink the run's position, an exit 
     MaxNetNotional          |Σ position| at worst                          shrinks
     MaxDailyLoss            a day that lost too much                       shrinks
     CashCovers              buys without the cash                          shrinks
+    MarginCovers            more margin than the equity carries            shrinks
 """
 
 from framework.risk.limits.configured import standard_checks

@@ -12,6 +12,7 @@ from framework.risk.limits.exposure import (
     WithinAllocation,
 )
 from framework.risk.limits.loss import MaxDailyLoss
+from framework.risk.limits.margin import MarginCovers
 from framework.risk.limits.market_state import FeedTrusted, MarketOpen, Reconciled
 from framework.risk.limits.permission import Allowed, Emulated, RunMayTrade, Supported
 from framework.risk.limits.prices import FreshReference, PriceCollar, PriceOnTick, PricesFitType
@@ -112,6 +113,7 @@ def _asking(limits: InstrumentLimits, scope: Scope, inputs: Inputs | None) -> li
             "max_net_notional",
             "max_daily_loss",
             "require_cash",
+            "require_margin",
         )
         if getattr(limits, name, None)
     ]
@@ -157,6 +159,8 @@ def _of_an_owner(limits: OwnerLimits, inputs: Inputs, *, is_of_run: bool) -> lis
         checks.append(MaxDailyLoss(limits.max_daily_loss, inputs, is_of_run=is_of_run))
     if limits.require_cash:
         checks.append(CashCovers(inputs))
+    if limits.require_margin:
+        checks.append(MarginCovers(inputs))
     return checks
 
 

@@ -21,7 +21,7 @@ def calls(replace_module: Any) -> dict[str, Any]:
     """A backtest that takes no time; the settings it was given and the files it wrote."""
     calls: dict[str, Any] = {}
 
-    def run_backtest(settings: Any, *, on_progress: Any = None) -> Any:
+    def run_backtest(settings: Any, *, on_progress: Any = None, on_listening: Any) -> Any:
         calls.update(settings=settings, on_progress=on_progress)
         structlog.get_logger("strategy").info("quote_refused")
         return "result", SimpleNamespace(trades=["trade"])

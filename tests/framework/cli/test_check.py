@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from framework.cli.main import main
+from tests.source_code import ROOT
 
 CONFIG = """
 mode: paper
@@ -103,3 +104,29 @@ def test_an_alert_whose_secret_is_missing_is_noticed_before_it_is_needed(
 
     assert main(["check", str(path)]) == 2
     assert "18: alerts[0].webhook: environment variable NOT_SET_ANYWHERE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("GATEWAY_PROVIDER", "alpaca", "provider: GATEWAY_PROVIDER is 'alpaca'"),
+        ("GATEWAY_API_KEY", "short", "at least 32 characters"),
+        ("SUBSCRIPTIONS", "nonsense", "no JSON"),
+        ("GATEWAY_HOST", "0.0.0.0", "`tls`"),
+    ],
+)
+def test_front_doors_are_built_too(
+    variable: str,
+    value: str,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = str(ROOT / "config" / "tektii_gateway.yaml")
+    assert main(["check", config]) == 0
+    assert "door tektii at 127.0.0.1:8080: accounts main" in capsys.readouterr().out
+
+    monkeypatch.setenv(variable, value)
+
+    assert main(["check", config]) == 2
+    assert reason in capsys.readouterr().err

@@ -45,6 +45,7 @@ class FakeRuntime:
         care=SimpleNamespace(emulation=SimpleNamespace(unprotected=list)),
     )
     restored_position = 17
+    addresses: tuple[str, ...] = ()
 
     def __init__(self, settings: Any, *, interrupts_handlers: bool, config: str) -> None:
         assert interrupts_handlers
@@ -122,6 +123,16 @@ def test_a_run_can_be_given_an_end(paper: Path, runtime: type[FakeRuntime]) -> N
 
     assert main(["run", str(paper), "--for", "0.01s"]) == 0
     assert runtime.events[-1] == "stopped"
+
+
+def test_where_front_doors_listen_is_the_one_line_on_stdout(
+    paper: Path, runtime: type[FakeRuntime], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runtime.addresses = ("http://127.0.0.1:8080", "unix:/tmp/x.sock")
+
+    assert main(["run", str(paper)]) == 0
+    out, _ = capsys.readouterr()
+    assert out == "listening on http://127.0.0.1:8080, unix:/tmp/x.sock\n"
 
 
 @pytest.mark.parametrize("text", ["5", "s", "-1s", "5 s", "1e3s", "nan", ""])

@@ -8,8 +8,15 @@ from hypothesis import strategies as st
 from framework.engine.restore import Restored, restore
 from framework.engine.snapshots import take_snapshot, to_bytes
 from framework.model.account import CashBooked, CashReason, Settled
-from framework.model.orders import OrderIntent, OrderStatus, OrderType, Side
-from framework.model.records import GateSet, HoldRole, PositionAssigned, StrategyState
+from framework.model.orders import Exits, Offset, OrderIntent, OrderStatus, OrderType, Percent, Side
+from framework.model.records import (
+    CoverNoted,
+    ExitsReplaced,
+    GateSet,
+    HoldRole,
+    PositionAssigned,
+    StrategyState,
+)
 from framework.model.reports import (
     EndKind,
     FillCorrection,
@@ -30,6 +37,7 @@ KINDS = (
     *("submit", "accept", "fill", "fill", "correct", "cancel", "modify", "replaced", "refuse"),
     *("doubt", "end", "foreign", "report", "hold", "hold_entry", "release", "change", "trail"),
     *("cash", "settle", "assign", "run", "gate", "state", "evict", "deny", "snapshot"),
+    *("exits", "retrail", "note"),
 )
 
 Step = tuple[str, int, int]
@@ -86,11 +94,14 @@ def about(world: VenueWorld, kind: str, order: OrderState, size: int, number: in
         "cancel": lambda: desk.cancel(name),
         "modify": lambda: desk.modify(name, quantity=quantity, price=Decimal(100 - size)),
         "evict": lambda: evict(world, order),
+        "exits": lambda: replace_exits(world, order, size),
+        "note": lambda: note_cover(world, order, size),
     }
     held: dict[str, Callable[[], object]] = {
         "release": lambda: desk.release(order, order.intent),
         "change": lambda: desk.change_held(order, quantity=quantity, stop_price=Decimal(90)),
         "trail": lambda: desk.trail(order, Decimal(100 + size), Decimal(95 + size)),
+        "retrail": lambda: desk.modify(name, trail=Offset(quantity)),
     }
     if kind in facts:
         world.publish(facts[kind])
@@ -101,6 +112,24 @@ def about(world: VenueWorld, kind: str, order: OrderState, size: int, number: in
     else:
         return False
     return True
+
+
+def replace_exits(world: VenueWorld, order: OrderState, size: int) -> None:
+    """Give an order that is in memory other exits, as its bracket would."""
+    if order.order_id in world.registry.orders:
+        exits = Exits(stop_loss=Offset(Decimal(size)))
+        legs = ((order.order_id, size),)
+        world.desk.replace_exits(
+            order, ExitsReplaced(order.order_id, exits, world.clock.now_ns, legs)
+        )
+
+
+def note_cover(world: VenueWorld, order: OrderState, size: int) -> None:
+    """Note what the exits of an order that is in memory do not show."""
+    if order.order_id in world.registry.orders:
+        legs = ((order.order_id, size),)
+        noted = CoverNoted(order.order_id, Decimal(size), world.clock.now_ns, legs)
+        world.desk.note_cover(order, noted)
 
 
 def evict(world: VenueWorld, order: OrderState) -> None:
@@ -121,11 +150,13 @@ def hold(
         PERPETUAL,
         side,
         quantity,
-        OrderType.STOP,
+        OrderType.STOP if number % 2 else OrderType.TRAILING_STOP,
         stop_price=Decimal(95),
+        trail=None if number % 2 else Percent(Decimal(2)),
         reduce_only=bool(parent),
     )
-    return world.desk.hold(intent, role=HoldRole.STOP_LOSS, parent=parent)
+    role = HoldRole.STOP_LOSS if number % 2 else HoldRole.TRAIL
+    return world.desk.hold(intent, role=role, parent=parent)
 
 
 def apart(world: VenueWorld, kind: str, quantity: Decimal, number: int, now_ns: int) -> None:

@@ -1,6 +1,7 @@
 """The driver of recorded data does what publishing and delivering one by one would do."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -179,3 +180,43 @@ def test_calling_handlers_directly_equals_going_through_their_queues(
         return [*world.heard, counters]
 
     assert play(None) == play(lambda event: True)
+
+
+def note(world: World, timer: int) -> None:
+    world.heard.append((world.clock.now_ns, timer))
+
+
+@given(
+    times=st.lists(st.integers(1, 9), max_size=12).map(sorted),
+    timers=st.lists(st.integers(1, 9), max_size=6),
+)
+def test_steps_do_what_a_run_does_one_thing_at_a_time(times: list[int], timers: list[int]) -> None:
+    def prepared() -> World:
+        world = World(*map(quote, times))
+        world.hear(Quote)
+        for number, due_ns in enumerate(timers):
+            world.clock.call_at(due_ns, partial(note, world, number))
+        return world
+
+    whole, stepped = prepared(), prepared()
+    whole.run()
+    before = 0
+    while stepped.driver.step():
+        assert len(stepped.heard) <= before + 1
+        before = len(stepped.heard)
+    assert stepped.ends == 0
+    stepped.driver.finish()
+
+    assert stepped.heard == whole.heard
+    assert stepped.ends == whole.ends == 1
+    assert stepped.driver.first_ns == whole.driver.first_ns
+
+
+def test_a_stopped_driver_takes_no_step() -> None:
+    world = World(quote(5), quote(6))
+    world.hear(Quote)
+    assert world.driver.step()
+    world.driver.is_stopped = True
+
+    assert not world.driver.step()
+    assert len(world.heard) == 1

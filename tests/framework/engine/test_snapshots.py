@@ -80,3 +80,19 @@ def test_equal_states_have_equal_hashes_and_others_do_not() -> None:
     other.publish(OrderAccepted(order.order_id, 5, "V1"))
     assert order.status is OrderStatus.ACCEPTED
     assert state_hash(one.parts) != state_hash(other.parts)
+
+
+def test_a_snapshot_from_before_exits_could_be_changed_is_read() -> None:
+    world = VenueWorld()
+    world.submit()
+    snapshot = take_snapshot(world.parts, journal_id="test", position=1)
+    plain = msgspec.to_builtins(msgspec.structs.replace(snapshot, version=1))
+    for order in plain["orders"]:
+        for name in ("replaced_exits", "changed_trail", "noted_cover"):
+            del order[name]
+
+    again = from_bytes(to_bytes(plain))
+
+    assert again.orders[0].replaced_exits is None
+    assert again.orders[0].changed_trail is None
+    assert again.orders[0].noted_cover is None

@@ -63,6 +63,8 @@ def values_of(annotation: object) -> SearchStrategy[object]:
         if arguments[1:] == (...,):
             return st.lists(values_of(arguments[0]), max_size=3).map(tuple)
         return st.tuples(*map(values_of, arguments))
+    if get_origin(annotation) is frozenset:
+        return st.frozensets(values_of(arguments[0]), max_size=3)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return st.sampled_from(annotation)
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):

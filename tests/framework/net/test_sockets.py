@@ -64,6 +64,7 @@ class RawVenue:
         self.data = data
         self.is_late = is_late
         self.received = bytearray()
+        self.has_answered = asyncio.Event()
         self.is_gone = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -81,6 +82,7 @@ class RawVenue:
             writer.write(self.data)
         else:
             writer.write(answer + self.data)
+        self.has_answered.set()
         with suppress(ConnectionError):
             while data := await reader.read(65_536):
                 self.received += data
@@ -339,6 +341,7 @@ def test_what_is_refused_is_not_delivered_when_the_rest_of_it_comes(
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             serving = asyncio.create_task(venue.serve(reader, writer))
+            await venue.has_answered.wait()
             await asyncio.sleep(0.001)
             writer.write(whole[20:] + frame(TEXT, b"unheard"))
             await serving

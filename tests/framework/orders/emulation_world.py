@@ -78,6 +78,8 @@ class EmulationWorld(World):
             alert=lambda name, level, message, order: self.alerts.append((name, level, message)),
         )
         self.desk.after_change[:] = [self.emulation.after_change]
+        self.desk.change_exits = self.emulation.modify_exits
+        self.desk.restart_exits = self.emulation.reset_run
         return self.emulation
 
     def restart(self) -> None:

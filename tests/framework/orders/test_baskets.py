@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framework.errors import OrderError
+from framework.errors import KeyConflict, OrderError
 from framework.model.commands import SubmitOrder
 from framework.model.orders import BasketIntent, Order, OrderIntent, OrderStatus, Side
-from framework.orders.registry import KeyConflict
 from tests.framework.orders.world import PERPETUAL, SPOT, World
 
 D = Decimal

@@ -20,7 +20,7 @@ from framework.model.orders import (
     Side,
     TriggerBy,
 )
-from framework.model.records import HoldRole
+from framework.model.records import CoverNoted, HoldRole
 from framework.model.reports import EndKind, OrderEnded, RequestKind
 from framework.orders import brackets
 from framework.orders.order_state import OrderState
@@ -738,6 +738,34 @@ class TestRestart:
         world.answer()
 
         assert world.at(entry, "stop").quantity == D(10)
+
+    @pytest.mark.parametrize("restarts", [1, 2, 3])
+    def test_r02_they_are_covered_though_it_went_down_again_before_the_venue_was_told(
+        self, restarts: int
+    ) -> None:
+        """No exit shows them yet, and what another order has sold is not to be covered again."""
+        world = EmulationWorld()
+        world.fill(world.buy("20", price=D(100)), "20", "100")
+        entry = world.enter("10", STOP)
+        world.fill(entry, "6", "100")
+        world.answer()
+        world.fill(world.sell("22", price=D(100)), "22", "100")
+        world.answer()
+        assert world.at(entry, "stop").quantity == D(4)
+        world.new_emulation().rebuild()
+        world.fill(entry, "4", "100")
+        world.fill(world.buy("20", price=D(100)), "20", "100")
+
+        for _ in range(restarts):
+            world.new_emulation().rebuild()
+        world.emulation.resume(world.tick())
+        world.answer()
+
+        stop = world.at(entry, "stop")
+        assert (stop.quantity, world.bracket(entry).cover) == (D(8), D(8))
+        assert sum(isinstance(one, CoverNoted) for one in world.recorded) == 1
+        world.restart()
+        assert world.bracket(entry).cover == D(8)
 
     def test_exits_of_a_position_that_was_closed_meanwhile_go(self) -> None:
         world = EmulationWorld(rules=CORE)

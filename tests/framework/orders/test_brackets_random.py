@@ -9,10 +9,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from framework.interfaces import BrokerCapabilities
 from framework.model.commands import CancelOrder, SubmitOrder, VenueCommand
 from framework.model.exits import ExitRules, ProtectionMode
-from framework.model.orders import Exits, Offset, OrderType, RequestState, Side
+from framework.model.orders import AtPrice, Exits, Offset, OrderType, RequestState, Side
 from framework.model.records import HoldRole
 from framework.model.reports import EndKind, RequestKind
 from framework.orders.cover import Bracket
+from framework.orders.following import is_behind
+from framework.orders.leg_prices import counted_price, own_price
 from framework.orders.legs import is_executing, is_given_up, is_held, is_live
 from framework.orders.order_state import OrderState
 from tests.framework.orders.emulation_world import NO_STOPS, EmulationWorld, role_legs, still
@@ -24,6 +26,12 @@ EXITS = (
     Exits(stop_loss=Offset(D(3)), take_profit=Offset(D(4))),
     Exits(stop_loss=Offset(D(5)), take_profit=Offset(D(6)), trail=Offset(D(2))),
     Exits(take_profit=Offset(D(2)), trail=Offset(D(2)), trail_activation=Offset(D(1))),
+)
+CHANGED = (
+    Exits(),
+    Exits(stop_loss=AtPrice(D(70)), take_profit=AtPrice(D(130))),
+    Exits(stop_loss=AtPrice(D(130)), take_profit=AtPrice(D(70))),
+    Exits(trail=Offset(D(3))),
 )
 VENUES = (BrokerCapabilities(), NO_STOPS, BrokerCapabilities(has_modify=False))
 MODES = tuple(ProtectionMode)
@@ -137,6 +145,27 @@ class BracketMachine(RuleBasedStateMachine):
         if orders:
             self.world.desk.cancel(orders[at % len(orders)].order_id)
 
+    @rule(at=pick, exits=st.sampled_from((*EXITS, *CHANGED)))
+    def replace_exits(self, at: int, exits: Exits) -> None:
+        if self.entries:
+            entry = self.entries[at % len(self.entries)]
+            before = len(self.world.recorded)
+            refusal = self.world.desk.modify_exits(entry.order_id, exits)
+            assert (refusal is None) or len(self.world.recorded) == before
+
+    @rule(at=pick, move=st.integers(-3, 3))
+    def move_a_leg(self, at: int, move: int) -> None:
+        legs = [leg for leg in self.world.registry.open_orders("r") if leg.parent]
+        if not legs:
+            return
+        leg = legs[at % len(legs)]
+        if leg.role is HoldRole.STOP_LOSS and leg.facts.stop_price is not None:
+            self.world.desk.modify(leg.order_id, stop_price=leg.facts.stop_price + move)
+        elif leg.role is HoldRole.TAKE_PROFIT and leg.price is not None:
+            self.world.desk.modify(leg.order_id, price=leg.price + move)
+        elif leg.role is HoldRole.TRAIL:
+            self.world.desk.modify(leg.order_id, trail=Offset(D(1 + abs(move))))
+
     @rule()
     def close(self) -> None:
         self.world.desk.close("r", SPOT)
@@ -169,11 +198,33 @@ class BracketMachine(RuleBasedStateMachine):
                 assert len(bracket.live_legs()) <= 1
 
     @invariant()
+    def legs_follow_the_exits(self) -> None:
+        if hasattr(self, "world"):
+            for bracket in self.world.emulation.brackets:
+                for role in bracket.roles:
+                    assert_follows(bracket, role)
+                for leg in bracket.open_legs():
+                    assert leg.role in bracket.roles or is_executing(leg) or is_given_up(leg)
+
+    @invariant()
     def what_is_covered_has_its_stop(self) -> None:
         if hasattr(self, "world"):
             for bracket in self.world.emulation.brackets:
                 for role in bracket.roles:
                     assert_covered(bracket, role)
+
+
+def assert_follows(bracket: Bracket, role: HoldRole) -> None:
+    """Once its answers are there, a leg is where the newest exits want it."""
+    newest = bracket.newest(role)
+    if newest is None or bracket.cover <= 0 or not is_behind(bracket.entry, newest):
+        return
+    if is_waiting(newest) or is_executing(newest):
+        return
+    assert role is not HoldRole.TRAIL
+    assert not newest.is_closed
+    assert not is_given_up(newest)
+    assert own_price(newest) == counted_price(bracket, role)
 
 
 def most_still(bracket: Bracket) -> Decimal:

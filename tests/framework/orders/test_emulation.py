@@ -5,11 +5,12 @@ from decimal import Decimal
 
 import pytest
 
-from framework.model.commands import CancelOrder
+from framework.model.commands import CancelOrder, SubmitOrder
 from framework.model.exits import ExitRules, LateTrigger, ProtectionMode
 from framework.model.orders import (
     Exits,
     Offset,
+    Order,
     OrderStatus,
     OrderType,
     Percent,
@@ -18,6 +19,7 @@ from framework.model.orders import (
     TriggerBy,
 )
 from framework.model.records import OrderTrailed
+from framework.model.reports import OrderReplaced
 from framework.orders.order_state import OrderState
 from tests.framework.orders.emulation_world import NO_STOPS, SECOND_NS, EmulationWorld
 from tests.framework.orders.world import SPOT
@@ -206,6 +208,132 @@ class TestTrails:
         world.answer()
 
         assert world.submits(world.at(entry, "trail"))[0].intent.type is OrderType.MARKET
+
+
+class TestTrailsOfTheirOwn:
+    """A trailing stop that is an order by itself, and its distance changed."""
+
+    def started(self, **fields: object) -> tuple[EmulationWorld, OrderState]:
+        world = EmulationWorld(NO_STOPS)
+        wishes = {"type": OrderType.TRAILING_STOP, "trail": Offset(D(5)), **fields}
+        order = world.sell("1", **wishes)
+        world.quote(100.0)
+        return world, order
+
+    def test_it_shows_its_level_and_tells_of_each_move(self) -> None:
+        world, order = self.started()
+        world.emitted.clear()
+
+        for bid in (101.0, 100.5, 103.0, 102.0):
+            world.quote(bid)
+
+        moves = [event for event in world.emitted if isinstance(event, Order)]
+        assert [(move.status, move.stop_price) for move in moves] == [(HELD, D(96)), (HELD, D(98))]
+        assert moves[-1].trail == Offset(D(5))
+        assert order.event() == moves[-1]
+
+    def test_last_is_the_side_it_would_hit_until_there_is_a_trade(self) -> None:
+        world, order = self.started(trigger_by=TriggerBy.LAST)
+        world.quote(104.0)
+        assert order.facts.stop_price == D(99)
+
+        world.trade(110.0)
+        world.quote(104.0)
+        assert (order.status, order.facts.stop_price) == (HELD, D(105))
+        world.trade(105.0)
+
+        assert world.submits(order)[0].intent.type is OrderType.MARKET
+
+    def test_a_closer_distance_moves_its_level_at_once(self) -> None:
+        world, order = self.started()
+        world.quote(110.0)
+        world.emitted.clear()
+
+        assert world.desk.modify(order.order_id, trail=Percent(D(1))) is None
+
+        assert (order.extreme, order.facts.stop_price) == (D(110), D("108.9"))
+        (told,) = world.emitted
+        assert isinstance(told, Order)
+        assert (told.trail, told.stop_price) == (Percent(D(1)), D("108.9"))
+        world.quote(108.9)
+        assert world.submits(order)
+
+    def test_a_wider_distance_moves_its_level_never_back(self) -> None:
+        world, order = self.started()
+
+        assert world.desk.modify(order.order_id, trail=Offset(D(9))) is None
+        world.quote(103.0)
+        assert order.facts.stop_price == D(95)
+        world.quote(105.0)
+
+        assert order.facts.stop_price == D(96)
+
+    def test_the_level_of_a_buy_comes_down(self) -> None:
+        world = EmulationWorld(NO_STOPS)
+        order = world.buy("1", type=OrderType.TRAILING_STOP, trail=Offset(D(5)))
+        world.quote(99.0, 100.0)
+
+        assert world.desk.modify(order.order_id, trail=Offset(D(2))) is None
+
+        assert order.facts.stop_price == D(102)
+
+    def test_one_that_has_not_started_takes_the_new_distance(self) -> None:
+        world = EmulationWorld(NO_STOPS)
+        order = world.sell("1", type=OrderType.TRAILING_STOP, trail=Offset(D(5)))
+
+        assert world.desk.modify(order.order_id, trail=Offset(D(2))) is None
+        assert (order.extreme, order.facts.stop_price) == (None, None)
+        world.restart()
+        world.quote(100.0)
+
+        assert order.facts.stop_price == D(98)
+
+    def test_the_new_distance_survives_a_restart(self) -> None:
+        world, order = self.started()
+        world.desk.modify(order.order_id, trail=Offset(D(2)))
+
+        world.restart()
+        world.quote(104.0)
+
+        assert order.facts.stop_price == D(102)
+
+    def test_distance_and_quantity_change_together(self) -> None:
+        world, order = self.started()
+        recorded = len(world.recorded)
+
+        assert world.desk.modify(order.order_id, quantity=D(2), trail=Offset(D(3))) is None
+
+        assert (order.quantity, order.facts.stop_price) == (D(2), D(97))
+        assert [type(record) for record in world.recorded[recorded:]] == [
+            OrderReplaced,
+            OrderTrailed,
+        ]
+
+    @pytest.mark.parametrize(
+        ("trail", "reason"),
+        [
+            (Offset(D(0)), "above zero"),
+            (Offset(D("NaN")), "above zero"),
+            (Percent(D(100)), "below 100 percent"),
+        ],
+    )
+    def test_a_distance_that_makes_no_sense_is_refused(
+        self, trail: Offset | Percent, reason: str
+    ) -> None:
+        world, order = self.started()
+
+        assert reason in str(world.desk.modify(order.order_id, trail=trail))
+
+        assert order.trail == Offset(D(5))
+
+    def test_only_what_trails_in_the_core_has_a_distance_to_change(self) -> None:
+        world = EmulationWorld()
+        limit = world.buy("1", price=D(100))
+        native = world.sell("1", type=OrderType.TRAILING_STOP, trail=Offset(D(5)))
+
+        assert "does not trail" in str(world.desk.modify(limit.order_id, trail=Offset(D(1))))
+        assert "at the venue" in str(world.desk.modify(native.order_id, trail=Offset(D(1))))
+        assert [type(command) for command in world.sent] == [SubmitOrder, SubmitOrder]
 
 
 class TestRestart:

@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import pytest
 
+from framework.errors import KeyConflict
 from framework.model.events import OrderAnomaly
 from framework.model.orders import Fill, Order, OrderStatus, Side
 from framework.model.reports import OrderFilled
-from framework.orders.registry import KeyConflict
 from tests.framework.orders.world import PERPETUAL, SPOT, FakeArchive, World
 
 D = Decimal

@@ -1,6 +1,7 @@
 """The desk: one way out for wishes, one way in for facts."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -251,7 +252,7 @@ def test_a_smaller_order_is_reserved_in_full_until_the_venue_confirms() -> None:
     ],
 )
 def test_an_impossible_modify_is_refused_with_the_reason(
-    change: dict[str, Decimal], reason: str
+    change: dict[str, Any], reason: str
 ) -> None:
     """R-36: our illegal requests are refused."""
     world = World(max_order_notional=D(1000))

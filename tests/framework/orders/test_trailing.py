@@ -90,13 +90,23 @@ def test_a_better_stop_that_was_given_is_kept() -> None:
     assert stop.after(D(104)).stop == D(99)
 
 
-def test_a_changed_trail_may_be_wider_and_goes_on_from_the_extreme() -> None:
+def test_a_closer_trail_moves_the_stop_up_to_its_distance_from_the_extreme() -> None:
+    stop = TrailingStop.started(D(100), Offset(D(5)), GRID, is_buy=False)
+
+    closer = stop.with_trail(Percent(D(2)))
+
+    assert closer.stop == D(98)
+    assert closer.after(D(102)).stop == D("100")
+
+
+def test_a_wider_trail_moves_nothing_back_and_waits_for_the_extreme() -> None:
     stop = TrailingStop.started(D(100), Offset(D(2)), GRID, is_buy=False)
 
     wider = stop.with_trail(Percent(D(5)))
 
-    assert wider.stop == D(95)
-    assert wider.after(D(102)).stop == D("96.90")
+    assert wider.stop == D(98)
+    assert wider.after(D(102)).stop == D(98)
+    assert wider.after(D(104)).stop == D("98.8")
 
 
 def test_percent_of_a_negative_price_is_still_a_distance() -> None:

@@ -77,6 +77,7 @@ OF_OWNERS: dict[str, list[Any]] = {
     "max_net_notional": ["500", "2000"],
     "max_daily_loss": ["1", "20", "100"],
     "require_cash": [True],
+    "require_margin": [True],
     "allowed_instruments": [["v:X", "v:P"], ["v:X", "v:Z", "v:P"]],
 }
 
@@ -176,14 +177,16 @@ class Rig:
             self.quote(name, D(100))
         for account, amount in (("main", D(2_000)), ("side", D(500))):
             self.deposit(account, amount)
+            self.deposit(account, amount * 5, "USDT")
         self.inputs.start_day(START)
 
-    def deposit(self, account: str, amount: Decimal) -> None:
+    def deposit(self, account: str, amount: Decimal, currency: str = "USD") -> None:
         """Book cash."""
+        booking_id, reason = f"{account} {currency}", CashReason.DEPOSIT
         self.ledger.book_cash(
-            CashBooked(account, "external", "USD", amount, CashReason.DEPOSIT, START, account)
+            CashBooked(account, "external", currency, amount, reason, START, booking_id)
         )
-        self.oracle.deposits[account, "USD"] = Fraction(amount)
+        self.oracle.deposits[account, currency] = Fraction(amount)
 
     def quote(self, name: str, price: Decimal) -> None:
         """Let the market trade at a price."""

@@ -320,7 +320,38 @@ class Oracle:
             needed = worth * t.quantity * t.asset.points
             if needed > self.cash(t.account, t.asset.currency):
                 found.add("require_cash")
+        if limits.get("require_margin") and self.lacks_margin(t):
+            found.add("require_margin")
         return found
+
+    def lacks_margin(self, t: Ticket) -> bool:
+        """Tell whether an order binds more than its account has left; margins are of 100 %."""
+        growth = self.bound(t.run, t.asset, t) - self.bound(t.run, t.asset, None)
+        if growth <= 0:
+            return False
+        currency = t.asset.currency
+        if t.asset.paid:
+            free = self.cash(t.account, currency)
+        else:
+            free = self.deposits[t.account, currency] + self.profit(t.account, None, currency)
+        for run, asset in self.lines(t.account, None, currency):
+            now = self.prices[asset.name][1]
+            free -= self.bound(run, asset, None) * now * asset.points
+        worth = self.worth(t)
+        assert worth is not None
+        return growth * worth * t.asset.points > free
+
+    def bound(self, run: str, asset: Asset, t: Ticket | None) -> Fraction:
+        """What a line can come to hold on margin, with one more order or without."""
+        held = self.position(run, asset)
+        buys, sells = self.opened(run, asset, 1), self.opened(run, asset, -1)
+        if t is not None and t.sign > 0:
+            buys += t.quantity
+        elif t is not None:
+            sells += t.quantity
+        if asset.paid:
+            return max(Fraction(0), sells - held)
+        return max(abs(held + buys), abs(held - sells))
 
     def profit(self, account: str, run: str | None, currency: str) -> Fraction:
         """What would be left if everything were sold now, less what was paid for it."""

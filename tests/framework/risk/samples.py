@@ -35,6 +35,7 @@ class FakeInputs:
         self.references: dict[str, Reference] = {}
         self.held: list[Stake] | None = []
         self.cash: Decimal | None = D(10**9)
+        self.equity: Decimal | None = D(10**9)
         self.profits: dict[str, Decimal] | None = {}
         self.open_orders: int | None = 0
         self.in_a_row: int | None = 0
@@ -67,6 +68,9 @@ class FakeInputs:
 
     def available_cash(self, account: str, currency: str) -> Decimal | None:
         return self.cash
+
+    def free_equity(self, account: str, currency: str) -> Decimal | None:
+        return self.equity
 
     def order_cost(
         self, account: str, instrument: Instrument, side: Side, quantity: Decimal, price: Decimal

@@ -169,6 +169,7 @@ LIMITS: dict[str, object] = {
     "max_net_notional": D(10**6),
     "max_daily_loss": D(10**6),
     "require_cash": True,
+    "require_margin": True,
     "max_reference_age_s": 60,
 }
 INPUTS = {
@@ -249,6 +250,7 @@ TIGHT: dict[str, object] = {
     "max_net_notional": D(1),
     "max_daily_loss": D(1),
     "require_cash": True,
+    "require_margin": True,
     "allowed_instruments": [],
     "allowed_runs": [],
     "allowed_accounts": [],

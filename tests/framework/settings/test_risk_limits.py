@@ -53,6 +53,7 @@ def test_limits_are_read_for_everything_and_for_accounts_runs_and_instruments(
         ("price_collar_bps: 200", "max_daily_loss: 5", "unknown key"),
         ("max_open_orders: 4", "max_open_orders: 0", "max_open_orders"),
         ("require_cash: true", "require_cash: maybe", "require_cash"),
+        ("require_cash: true", "require_margin: 5", "require_margin"),
     ],
 )
 def test_a_mistake_is_named_by_its_key(old: str, new: str, problem: str, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ OF_AN_OWNER: dict[str, object] = {
     "max_net_notional": "1000",
     "max_daily_loss": "1000",
     "require_cash": True,
+    "require_margin": True,
     "allowed_instruments": ["v:X"],
 }
 

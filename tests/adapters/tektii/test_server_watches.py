@@ -1,0 +1,169 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from adapters.tektii import server_watches
+from adapters.tektii.server_subscriptions import Want
+from adapters.tektii.server_watches import Watches
+from framework.model.instrument import Instrument
+from framework.simulation.loop import run_simulated
+from tests.adapters.tektii.fake_desk import FakeDesk
+from tests.adapters.tektii.gateway_rig import place_of
+
+QUOTES = Want("mock", "AAPL", "quotes")
+CANDLES = Want("mock", "AAPL", "candles", "1m")
+ALL = Want("mock", "*", "quotes")
+
+
+def run(scenario: Callable[[FakeDesk, Watches], Awaitable[None]]) -> FakeDesk:
+    desk = FakeDesk()
+
+    async def main() -> None:
+        await scenario(desk, Watches(place_of(desk)))
+
+    run_simulated(main)
+    return desk
+
+
+def open_now(desk: FakeDesk) -> list[tuple[str, ...]]:
+    return [one.name for one in desk.watched if not one.is_closed]
+
+
+def test_what_several_want_is_asked_for_once_and_given_back_with_the_last() -> None:
+    async def scenario(desk: FakeDesk, watches: Watches) -> None:
+        watches.want("a", frozenset({QUOTES, CANDLES}))
+        watches.want("b", frozenset({QUOTES}))
+        await watches.settle()
+        assert sorted(open_now(desk)) == [
+            ("mock:AAPL", "candles", "1m"),
+            ("mock:AAPL", "quotes", ""),
+        ]
+        assert watches.instruments == {"mock:AAPL"}
+
+        watches.leave("a")
+        await watches.settle()
+        assert open_now(desk) == [("mock:AAPL", "quotes", "")]
+
+        watches.want("b", frozenset())
+        await watches.settle()
+        assert open_now(desk) == []
+        assert len(watches) == 0
+
+    run(scenario)
+
+
+def test_all_instruments_are_those_that_are_known_later_too() -> None:
+    async def scenario(desk: FakeDesk, watches: Watches) -> None:
+        running = asyncio.ensure_future(watches.run())
+        watches.want("a", frozenset({ALL}))
+        await asyncio.sleep(0.01)
+        assert len(open_now(desk)) == 2
+
+        desk.known["mock:MSFT"] = Instrument("mock:MSFT")
+        watches.instruments_changed()
+        await asyncio.sleep(0.01)
+        assert ("mock:MSFT", "quotes", "") in open_now(desk)
+
+        running.cancel()
+        await asyncio.wait([running])
+
+    assert open_now(run(scenario)) == []
+
+
+def test_one_that_cannot_be_had_keeps_none_away() -> None:
+    async def scenario(desk: FakeDesk, watches: Watches) -> None:
+        watches.want("a", frozenset({Want("mock", "AAAA", "quotes"), QUOTES}))
+        with capture_logs() as logs:
+            await watches.settle()
+            watches.want("b", frozenset({CANDLES}))
+            await watches.settle()
+
+        assert len(open_now(desk)) == 2
+        assert [one["instrument"] for one in logs if one["event"] == "watch_refused"] == [
+            "mock:AAAA"
+        ]
+
+    run(scenario)
+
+
+def test_new_instruments_change_nothing_for_those_who_name_theirs() -> None:
+    async def scenario(desk: FakeDesk, watches: Watches) -> None:
+        watches.want("a", frozenset({QUOTES}))
+        running = asyncio.ensure_future(watches.run())
+        await asyncio.sleep(0.01)
+        before = len(desk.called("instrument"))
+        watches.want("a", frozenset({QUOTES}))
+        watches.leave("nobody")
+        watches.instruments_changed()
+        await asyncio.sleep(0.01)
+
+        assert len(desk.called("instrument")) == before
+        running.cancel()
+        await asyncio.wait([running])
+
+    run(scenario)
+
+
+def test_watches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_watches, "MOST_WATCHES", 1)
+
+    async def scenario(desk: FakeDesk, watches: Watches) -> None:
+        watches.want("a", frozenset({ALL}))
+        with capture_logs() as logs:
+            await watches.settle()
+
+        assert len(open_now(desk)) == 1
+        assert [(one["event"], one["left_out"]) for one in logs] == [("too_many_watches", 1)]
+
+    run(scenario)
+
+
+def test_other_platforms_and_names_with_a_venue() -> None:
+    async def scenario(desk: FakeDesk, watches: Watches) -> None:
+        watches.want("a", frozenset({Want("alpaca", "AAPL", "quotes")}))
+        watches.want("b", frozenset({Want("mock", "mock:AAPL", "quotes")}))
+        await watches.settle()
+
+        assert open_now(desk) == [("mock:AAPL", "quotes", "")]
+
+    run(scenario)
+
+
+def test_nothing_is_asked_for_that_whoever_wants_it_does_not_see() -> None:
+    async def scenario(desk: FakeDesk, watches: Watches) -> None:
+        def sees(instrument: str) -> bool:
+            return instrument == "mock:AAPL"
+
+        watches.want("a", frozenset({ALL, CANDLES, Want("mock", "SECRET", "quotes")}), sees)
+        await watches.settle()
+        assert sorted(open_now(desk)) == [
+            ("mock:AAPL", "candles", "1m"),
+            ("mock:AAPL", "quotes", ""),
+        ]
+        assert set(desk.called("instrument")) == {"mock:AAPL"}
+        watches.leave("a")
+        watches.want("a", frozenset({ALL}))  # somebody else by now
+        await watches.settle()
+        assert len(open_now(desk)) == 2
+
+    run(scenario)
+
+
+def test_many_requests_leave_turns_to_the_rest_of_the_process() -> None:
+    symbols = [Instrument(f"mock:S{number}") for number in range(3 * server_watches.TURN)]
+    desk = FakeDesk(symbols)
+    counts = []
+
+    async def main() -> None:
+        watches = Watches(place_of(desk))
+        watches.want("a", frozenset({ALL}))
+        settling = asyncio.ensure_future(watches.settle())
+        while not settling.done():
+            await asyncio.sleep(0)
+            counts.append(len(watches))
+
+    run_simulated(main)
+    assert server_watches.TURN in counts
+    assert counts[-1] == len(symbols)
