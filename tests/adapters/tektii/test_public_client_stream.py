@@ -10,7 +10,6 @@ from tektii import TradingGateway
 from framework.model.reports import EndKind, OrderEnded
 from tests.adapters.tektii.public_client_listener import Listener, order_event, symbol_of
 from tests.adapters.tektii.public_client_rig import (
-    BALANCE,
     FORMS,
     RunningGateway,
     a_client,
@@ -286,13 +285,20 @@ def test_margin_that_gets_short_is_told(
 ) -> None:
     """Spec 6.1: BALANCE_UPDATED, MARGIN_WARNING, MARGIN_CALL."""
     other = gateway.still_symbol()
-    quantity = int(Decimal(BALANCE) * Decimal("0.95") / 100)
+    equity = Decimal(client.get_account().equity)  # others have traded before
+    quantity = int(equity * Decimal("0.95") / 100)
     client.submit_order(symbol, "sell", Decimal(quantity))
     warning = listener.wait_for(lambda e: e.type == "account" and e.event.value == "MARGIN_WARNING")
     assert Decimal(warning.account.margin_used) > Decimal(warning.account.margin_available) > 0
     client.submit_order(other, "buy", "1")
-    gateway.move(symbol, 110.0)
-    client.submit_order(symbol, "buy", "1")
-    called = listener.wait_for(lambda e: e.type == "account" and e.event.value == "MARGIN_CALL")
+
+    def squeeze() -> list[Any]:
+        """Trade at a price that the next step of the market takes back, and return the calls."""
+        gateway.move(symbol, 110.0)
+        client.submit_order(symbol, "buy", "1")
+        told = [event for event in list(listener.events) if event.type == "account"]
+        return [event for event in told if event.event.value == "MARGIN_CALL"]
+
+    called = eventually(squeeze)[0]
     assert Decimal(called.account.margin_used) >= Decimal(called.account.equity)
     gateway.move(symbol, 100.0)
