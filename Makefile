@@ -35,18 +35,35 @@ check: install
 bench: install
 	@$(BIN)/python -m benchmarks $(WORKLOADS)
 
-# Kills, crashes, faulty venues and requests by the thousand; the variables set how many.
+# Kills, crashes, faulty venues, stops and requests by the thousand; the variables set how many.
+# CRASH_STEP=1 dies at every moment. LATE_S and NOISE_S are for a machine with nothing else to do.
 KILLS ?= 1000
 SEEDS ?= 200
+CRASH_STEP ?= 1
 FAULT_SEEDS ?= 1000
+LINE_SEEDS ?= 1000
+LIVE_SEEDS ?= 50
+STOPS ?= 200
+FLOOD ?= 1000000
+OVERFLOWS ?= 10000
 GATEWAY_KILLS ?= 50
 API_EXAMPLES ?= 1000
+LATE_S ?= 3
+NOISE_S ?= 0.03
 soak: install
-	@HEADRACE_KILLS=$(KILLS) HEADRACE_CRASH_SEEDS=$(SEEDS) HEADRACE_FAULT_SEEDS=$(FAULT_SEEDS) \
+	@HEADRACE_KILLS=$(KILLS) HEADRACE_CRASH_SEEDS=$(SEEDS) HEADRACE_CRASH_STEP=$(CRASH_STEP) \
+		HEADRACE_FAULT_SEEDS=$(FAULT_SEEDS) HEADRACE_LINE_SEEDS=$(LINE_SEEDS) \
+		HEADRACE_LIVE_SEEDS=$(LIVE_SEEDS) HEADRACE_STOPS=$(STOPS) \
+		HEADRACE_FLOOD=$(FLOOD) HEADRACE_OVERFLOWS=$(OVERFLOWS) \
 		HEADRACE_GATEWAY_TRAFFIC_KILLS=$(GATEWAY_KILLS) HEADRACE_API_EXAMPLES=$(API_EXAMPLES) \
+		HEADRACE_LOAD_LATE_S=$(LATE_S) HEADRACE_LOAD_NOISE_S=$(NOISE_S) \
 		$(BIN)/python -m pytest -n 2 tests/scenarios/test_kills.py \
 		tests/scenarios/test_crash_points.py tests/scenarios/test_venue_faults.py \
-		tests/scenarios/test_gateway_kills.py tests/adapters/tektii/test_api_description.py
+		tests/scenarios/test_orderly_stop.py tests/scenarios/test_bus_load.py \
+		tests/scenarios/test_live_kalshi.py tests/scenarios/test_live_binance.py \
+		tests/scenarios/test_live_tektii.py tests/adapters/kalshi/test_protocol_properties.py \
+		tests/scenarios/test_gateway_kills.py tests/adapters/tektii/test_api_description.py \
+		tests/adapters/tektii/test_load.py
 
 # Keeps the versions that are locked; make lock UPGRADE=--upgrade takes the newest.
 lock: install

@@ -1,5 +1,6 @@
 """Runs one strategy over prepared events with everything on that a user gets."""
 
+import gc
 from array import array
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -7,6 +8,7 @@ from time import perf_counter
 from typing import Any
 from unittest.mock import patch
 
+from framework.cli.run import freeze_objects
 from framework.interfaces import Adapter, AdapterContext, OrderLog
 from framework.model.instrument import Instrument
 from framework.runtime.runner import Runtime
@@ -91,7 +93,9 @@ def run_engine(
 
 async def _play(settings: Settings, order_log: OrderLog | None) -> tuple[float, Runtime]:
     async with Runtime(settings, order_log=order_log) as runtime:
+        freeze_objects()  # as the command line does
         started = perf_counter()
         await runtime.wait()
         seconds = perf_counter() - started
+        gc.unfreeze()
     return seconds, runtime

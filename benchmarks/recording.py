@@ -9,12 +9,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 from unittest.mock import patch
 
 from benchmarks.bars import CANDLES, INSTRUMENT, AsyncCross, Cross, candles, make_columns
 from benchmarks.harness import run_engine
-from framework.engine.driver import Driver
 from framework.store.input_log import InputLog
 
 
@@ -23,15 +21,7 @@ def recorded(folder: str, counts: list[int]) -> Iterator[None]:
     """Have the runtime started inside record to `folder`; its records are counted at the end."""
     log = InputLog.open(Path(folder), "bench", 1, buffer_count=20_000_000)
 
-    def make_driver(*args: Any, **named: Any) -> Driver:
-        driver = Driver(*args, **named)  # of a backtest, which nothing else records
-        driver._feed = driver._feed_queues
-        return driver
-
-    with (
-        patch("framework.runtime.keeping.open_inputs", lambda *_: log),
-        patch("framework.runtime.runner.Driver", make_driver),
-    ):
+    with patch("framework.runtime.keeping.open_inputs", lambda *_: log):
         yield
     log.close()
     counts.append(log.position)

@@ -389,10 +389,20 @@ class TradingDesk(Protocol):
 
     async def order(self, principal: Principal, order_id: str) -> DeskOrder | None: ...
     async def orders(self, principal: Principal, query: OrderQuery) -> list[DeskOrder]:
-        """Return what fits. Raises OrderError where `query.after` is not among it (any more)."""
+        """Return what fits: every open order, and the newest 10,000 that are closed, over restarts.
+
+        A long list is read in several turns of the loop, each row as it stands in its own.
+
+        Raises:
+            OrderError: the principal sees no such order as `query.after` names.
+        """
 
     async def fills(self, principal: Principal, query: FillQuery) -> list[Fill]:
-        """Return what fits. Raises OrderError where `query.after` is not among it (any more)."""
+        """Return what fits of the executions of those orders, or of one, however old.
+
+        Raises:
+            OrderError: the principal sees no such order as `query.after` names.
+        """
 
     def described(self, order: Order) -> DeskOrder:
         """Return an order of an event, with what was asked for."""
@@ -496,8 +506,8 @@ class OrderLog(Protocol):
     def commit(self) -> None:
         """Hand over what was appended; in a log without a thread it is durable afterwards."""
 
-    def read(self, after: int = 0) -> Iterator[tuple[int, Record]]:
-        """Yield (position, entry) of what follows `after`, oldest first."""
+    def read(self, after: int = 0, limit: int | None = None) -> Iterator[tuple[int, Record]]:
+        """Yield (position, entry) of what follows `after`, oldest first, at most `limit`."""
 
     def of_order(self, order_id: str) -> list[tuple[int, Record]]:
         """Return every entry about one order, oldest first; [] if there is none."""

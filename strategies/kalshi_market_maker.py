@@ -31,7 +31,8 @@ class KalshiMarketMaker(Strategy):
     A yes contract pays one dollar or nothing: held long it can lose its price, held short (a no
     contract) one minus its price. The fair price is the mid, moved against the inventory by up to
     `skew`. Quotes move when they are off by more than `tolerance`, and never while a request of
-    theirs is unanswered; one that was refused waits until the fair price has moved.
+    theirs is unanswered. One that was refused waits until the fair price has moved; one whose
+    change was refused is taken back, and a new one waits for that as well.
 
     No quote where the fair price is outside `lowest` to `highest` (near the outcome one side has
     all the news), where the book is not synced or the market not open, where the position would
@@ -68,6 +69,7 @@ class KalshiMarketMaker(Strategy):
     def on_start(self) -> None:
         self.closed: set[str] = set()  # markets that are not open
         self.refused: dict[str, float] = {}  # market -> the fair price at which a quote was refused
+        self.asked: dict[str, Decimal] = {}  # order id -> the price that it was to move to
         for instrument in self.settings.instruments:
             self.watch_book(instrument)
             self.watch_market(instrument)
@@ -90,10 +92,27 @@ class KalshiMarketMaker(Strategy):
 
     def on_order(self, order: Order) -> None:
         if order.status in (OrderStatus.REJECTED, OrderStatus.DENIED):
-            self.log.info("quote_refused", instrument=order.instrument, reason=order.reason)
-            book = self.book(order.instrument)
-            fair = None if book is None else self.fair_price(order.instrument, book)
-            self.refused[order.instrument] = 0.0 if fair is None else fair
+            self.pause(order.instrument, order.reason)
+        if order.is_closed:
+            self.asked.pop(order.order_id, None)
+        for quote in self.orders(order.instrument):  # as they are now: what is told may be older
+            asked = self.asked.get(quote.order_id)
+            if asked is not None and is_settled(quote):
+                del self.asked[quote.order_id]
+                if quote.price != asked:
+                    self.take_back(quote, "its change was refused")
+
+    def take_back(self, quote: Order, reason: str) -> None:
+        """Cancel a quote that cannot be brought to where it belongs."""
+        self.cancel(quote.order_id)
+        self.pause(quote.instrument, reason)
+
+    def pause(self, instrument: str, reason: str) -> None:
+        """Leave a market's quotes alone until its fair price has moved."""
+        self.log.info("quote_refused", instrument=instrument, reason=reason)
+        book = self.book(instrument)
+        fair = None if book is None else self.fair_price(instrument, book)
+        self.refused[instrument] = 0.0 if fair is None else fair
 
     def requote(self, instrument: str, book: BookView) -> None:
         """Bring both quotes of a market to where they belong."""
@@ -134,7 +153,11 @@ class KalshiMarketMaker(Strategy):
             if not is_allowed:
                 self.cancel(order.order_id)
             elif order.price is None or abs(float(order.price - price)) > settings.tolerance:
-                self.modify(order.order_id, price=price)
+                self.asked[order.order_id] = price
+                refusal = self.modify(order.order_id, price=price)
+                if refusal is not None:
+                    del self.asked[order.order_id]
+                    self.take_back(order, refusal)
         if is_allowed and not mine:
             place = self.buy if side is Side.BUY else self.sell
             place(instrument, settings.quantity, price=price, post_only=True)

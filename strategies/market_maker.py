@@ -19,7 +19,7 @@ class MarketMaker(Strategy):
     beyond its limits is not quoted; without a synced book nothing is.
 
     A quote that was refused waits for the next move of the mid: sent again at once it would
-    only be refused again.
+    only be refused again. One whose change was refused is taken back and given anew.
     """
 
     class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +44,7 @@ class MarketMaker(Strategy):
 
     def on_start(self) -> None:
         self.quoted_mid = 0.0  # 0: quote again on the next chance
+        self.asked: dict[str, Decimal] = {}  # order id -> the price that it was to move to
         self.watch_book(self.settings.instrument)
 
     def on_book(self, book: BookView) -> None:
@@ -61,6 +62,20 @@ class MarketMaker(Strategy):
     def on_order(self, order: Order) -> None:
         if order.status in (OrderStatus.REJECTED, OrderStatus.DENIED):
             self.log.info("quote_refused", side=order.side.value, reason=order.reason)
+        if order.is_closed:
+            self.asked.pop(order.order_id, None)
+        for quote in self.orders(order.instrument):  # as they are now: what is told may be older
+            asked = self.asked.get(quote.order_id)
+            if asked is not None and is_settled(quote):
+                del self.asked[quote.order_id]
+                if quote.price != asked:
+                    self.take_back(quote, "its change was refused")
+
+    def take_back(self, quote: Order, reason: str) -> None:
+        """Cancel a quote that cannot be brought to where it belongs; a new one follows."""
+        self.log.info("change_refused", side=quote.side.value, reason=reason)
+        self.cancel(quote.order_id)
+        self.quoted_mid = 0.0
 
     def on_fill(self, fill: Fill | FillCorrected) -> None:
         self.quoted_mid = 0.0
@@ -89,7 +104,11 @@ class MarketMaker(Strategy):
             if price is None:
                 self.cancel(order.order_id)
             elif order.price != price:
-                self.modify(order.order_id, price=price)
+                self.asked[order.order_id] = price
+                refusal = self.modify(order.order_id, price=price)
+                if refusal is not None:
+                    del self.asked[order.order_id]
+                    self.take_back(order, refusal)
         if not mine and price is not None:
             place = self.buy if side is Side.BUY else self.sell
             place(self.settings.instrument, self.settings.quantity, price=price, post_only=True)

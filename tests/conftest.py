@@ -1,17 +1,21 @@
 """What every test shares: hypothesis profiles, the loop, and the way to recorded data."""
 
+import importlib.metadata
 import logging
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from framework.settings import secrets
 from tests.real_data import real_data_directory
 
-settings.register_profile("default", deadline=None, max_examples=50)
+settings.register_profile(  # nothing that a busy machine decides
+    "default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=2_000)
 _DEFAULT_PROFILE = "ci" if "CI" in os.environ else "default"
@@ -19,6 +23,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", _DEFAULT_PROFILE))
 
 
 _secrets_before: set[str] = set()
+
+
+def pytest_configure() -> None:
+    """Read what is installed once: every runtime asks for it, and it reads the whole disk."""
+    vars(importlib.metadata)["entry_points"] = cache(importlib.metadata.entry_points)
 
 
 def pytest_runtest_setup() -> None:

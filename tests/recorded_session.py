@@ -9,10 +9,9 @@ from unittest.mock import patch
 import msgspec
 
 from framework.cli.replay import replay
-from framework.engine.driver import Driver
 from framework.engine.playback import Verdict
 from framework.model.inputs import InputRecord, RunUnverifiable
-from framework.runtime import keeping, recorded_data
+from framework.runtime import keeping
 from framework.runtime.runner import Runtime
 from framework.settings.structs import Settings
 from framework.simulation.loop import run_simulated
@@ -65,14 +64,8 @@ class Sink:
 def recording(sink: Any) -> Iterator[None]:
     """Have every runtime that starts inside record to `sink`, journal or not."""
 
-    def make_driver(*args: Any, **named: Any) -> Driver:
-        driver = Driver(*args, **named)  # of a backtest, which nothing else records
-        driver._feed = driver._feed_queues
-        return driver
-
     with (
         patch.object(keeping, "open_inputs", lambda *_: sink),
-        patch.object(recorded_data, "Driver", make_driver),
         patch.dict(os.environ, SEEDED),
     ):
         yield

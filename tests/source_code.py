@@ -35,8 +35,16 @@ class Use(NamedTuple):
 
     line: int
     name: str
-    call: ast.Call | None
+    call: "Call | None"
     """The call, where it is called on the spot."""
+
+
+class Call(NamedTuple):
+    """What a call is given."""
+
+    argument_count: int
+    only_value: object
+    """The value of its only argument, where that is written out; else None."""
 
 
 def modules_in(*folders: str) -> list[Path]:
@@ -45,20 +53,27 @@ def modules_in(*folders: str) -> list[Path]:
     return sorted(path.relative_to(ROOT) for path in paths)
 
 
-def nodes_of(module: Path) -> list[ast.AST]:
-    """Return every node of a module, function bodies included."""
-    return _nodes_in(ROOT / module)
+def imports_of(module: Path) -> tuple[Import, ...]:
+    """Return what a module imports, relative imports written out."""
+    return _read(ROOT / module, module)[0]
+
+
+def uses_of(module: Path) -> tuple[Use, ...]:
+    """Return the imports of a module and each use of an imported or built-in name."""
+    return _read(ROOT / module, module)[1]
 
 
 @cache
-def _nodes_in(path: Path) -> list[ast.AST]:
-    # By the full path: a test may put another repository in place of this one.
-    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))))
+def _read(path: Path, module: Path) -> tuple[tuple[Import, ...], tuple[Use, ...]]:
+    # By the full path as well: a test may put another repository in place of this one. The tree
+    # itself is not kept: millions of nodes would slow down every garbage collection.
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))))
+    imports = tuple(_imports_in(nodes, module))
+    return imports, tuple(_uses_in(nodes, imports))
 
 
-def imports_of(module: Path) -> Iterator[Import]:
-    """Yield what a module imports, relative imports written out."""
-    for node in nodes_of(module):
+def _imports_in(nodes: list[ast.AST], module: Path) -> Iterator[Import]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (Import(node.lineno, alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -67,22 +82,28 @@ def imports_of(module: Path) -> Iterator[Import]:
             yield from (Import(node.lineno, source, alias.name) for alias in node.names)
 
 
-def uses_of(module: Path) -> Iterator[Use]:
-    """Yield the imports of a module and each use of an imported or built-in name."""
-    nodes = nodes_of(module)
+def _uses_in(nodes: list[ast.AST], imports: tuple[Import, ...]) -> Iterator[Use]:
     bound = _bound_names(nodes)
     calls = {id(node.func): node for node in nodes if isinstance(node, ast.Call)}
-    for found in imports_of(module):
+    for found in imports:
         yield Use(found.line, ".".join(filter(None, [found.module, found.name])), None)
     for node in nodes:
+        if not isinstance(node, ast.Name | ast.Attribute):
+            continue
         dotted = _dotted(node)
-        if isinstance(node, ast.expr) and dotted is not None:
+        if dotted is not None:
             first, _, rest = dotted.partition(".")
-            call = calls.get(id(node))
+            called = calls.get(id(node))
+            call = None if called is None else _call(called)
             if first in bound:
                 yield Use(node.lineno, ".".join(filter(None, [bound[first], rest])), call)
             elif call is not None and not rest:
                 yield Use(node.lineno, f"builtins.{first}", call)
+
+
+def _call(node: ast.Call) -> Call:
+    values = [getattr(argument, "value", None) for argument in node.args]
+    return Call(len(node.args) + len(node.keywords), values[0] if len(values) == 1 else None)
 
 
 def _bound_names(nodes: list[ast.AST]) -> dict[str, str]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from framework.backtest.runner import run_backtest
 from framework.cli.main import main
@@ -27,6 +29,8 @@ WITHOUT_FILES = [
     if (settings := load(CONFIG / name, environment={})).mode is Mode.BACKTEST
     and all(venue.data is DataSource.SYNTHETIC for venue in settings.venues.values())
 ]
+LIVE = [name for name in EXAMPLES if load(CONFIG / name, environment={}).mode is Mode.LIVE]
+SECRETS = ("key_id", "private_key", "api_key", "secret")
 SAMPLE = "output/quickstart/candles.csv"
 ON_A_VENUE = ROOT / "strategies" / "kalshi_market_maker.py"  # its venue is simulated, not its data
 TYPES = {
@@ -51,6 +55,18 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have an environment with what the live examples refer to; none of it is of any use."""
+    key = generate_private_key(public_exponent=65_537, key_size=2_048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    for name in ("KALSHI_KEY_ID", "BINANCE_KEY", "BINANCE_SECRET"):
+        monkeypatch.setenv(name, f"a made-up {name}")
+    monkeypatch.setenv("KALSHI_PRIVATE_KEY", pem)
+    monkeypatch.setenv("ALERT_URL", "https://alerts.invalid/hook")
+
+
+@pytest.mark.usefixtures("secrets")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_passes_the_check(
     name: str, checkout: Path, capsys: pytest.CaptureFixture[str]
@@ -60,6 +76,50 @@ def test_an_example_passes_the_check(
     out, err = capsys.readouterr()
     assert (code, err) == (0, "")
     assert out.endswith("no mistakes found\n")
+
+
+def test_there_is_a_live_example_of_each_venue_that_can_be_traded() -> None:
+    assert set(LIVE) == {"kalshi_live.example.yaml", "binance_live.example.yaml"}
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_a_live_example_is_limited_journalled_and_watched(name: str) -> None:
+    """T-40, T-45: secrets by reference, and never the exchange itself as it stands."""
+    chosen = load(CONFIG / name, environment={})
+    (venue,) = chosen.venues.values()
+    (run,) = chosen.strategies
+    section = venue.settings or {}
+    secrets = {key: section[key] for key in SECRETS if key in section}
+    risk = chosen.risk
+
+    assert len(secrets) == 2
+    assert all(str(value).startswith(("env:", "file:")) for value in secrets.values())
+    assert "demo" in str(section) or "testnet" in str(section)
+    assert chosen.journal
+    assert chosen.kill_file
+    assert all(alert.webhook.startswith("env:") for alert in chosen.alerts)
+    assert chosen.alerts
+    assert run.protection.max_day_loss
+    assert risk.max_order_notional
+    assert risk.max_order_notional <= 50
+    assert risk.max_position_notional
+    assert risk.max_daily_loss
+    assert risk.max_orders_per_second
+    assert risk.allowed_accounts == list(chosen.accounts)
+    assert risk.allowed_runs == [run.id]
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_a_live_example_without_its_secrets_is_refused_by_the_name_of_one(
+    name: str, checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """R-88, T-40: no start with a guess."""
+    for variable in ("KALSHI_KEY_ID", "KALSHI_PRIVATE_KEY", "BINANCE_KEY", "ALERT_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    code = main(["check", str(CONFIG / name)])
+
+    assert code == 2
+    assert "is not set" in capsys.readouterr().err
 
 
 def test_there_is_an_example_of_every_strategy_that_needs_no_file() -> None:

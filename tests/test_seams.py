@@ -81,8 +81,7 @@ def is_named(use: Use, banned: set[str]) -> bool:
 
 def only_yields(use: Use) -> bool:
     """Say whether a call is `sleep(0)`: a turn for the loop, no time in it."""
-    arguments = use.call.args if use.call else []
-    return len(arguments) == 1 and getattr(arguments[0], "value", None) == 0
+    return use.call is not None and use.call.only_value == 0
 
 
 def is_allowed(module: Path, seam: str) -> bool:
@@ -112,7 +111,7 @@ def test_every_random_source_has_a_seed() -> None:
         f"{module}:{use.line} calls {use.name} without a seed"
         for module in PRODUCT
         for use in uses_of(module)
-        if use.name in sources and use.call and not (use.call.args or use.call.keywords)
+        if use.name in sources and use.call is not None and not use.call.argument_count
     ]
 
     assert "\n".join(unseeded) == ""

@@ -47,7 +47,7 @@ from framework.errors import (
 )
 from framework.interfaces import AdapterContext, BrokerCapabilities
 from framework.model.commands import CancelOrder, SubmitOrder, VenueCommand
-from framework.model.events import ConnectionState
+from framework.model.events import ConnectionState, ErrorRaised
 from framework.model.identity import symbol_of
 from framework.model.orders import TriggerBy
 from framework.model.reports import (
@@ -125,8 +125,10 @@ class BinanceBroker:
             if flaw:
                 self._tell([_unsent(command, flaw, self._now_ns)])
                 return
-            self._sent.begin(command.order_id, symbol_of(command.intent.instrument))
-            self._tasks.start_soon(self._submit, command)
+            if self._sent.begin(command.order_id, symbol_of(command.intent.instrument)):
+                self._tasks.start_soon(self._submit, command)
+            else:
+                self._tell_given_twice(command.order_id)
         elif isinstance(command, CancelOrder):
             self._tasks.start_soon(self._cancel, command)
         else:
@@ -165,6 +167,14 @@ class BinanceBroker:
             self._tell([_outcome(command, error, self._now_ns)])
             return
         self._tell([OrderEnded(command.order_id, EndKind.CANCELLED, self._now_ns)])
+
+    def _tell_given_twice(self, order_id: str) -> None:
+        """Say that an order was not sent again; by no fact: it would be about the one that left."""
+        what = f"order {order_id} was given twice: it is not sent again"
+        log.error("order_given_twice", venue=self._context.venue, order=order_id)
+        self._counts["given_twice"] += 1
+        source = f"{self._context.venue} {LINK}"
+        self._context.publish(ErrorRaised(source, "send", what, self._now_ns))
 
     def _tell(self, facts: Sequence[OrderFact]) -> None:
         for fact in self._sent.news(facts):

@@ -21,10 +21,13 @@ class SentOrders:
         self._told: dict[str, str] = {}  # execution ids, and whose
         self._answers: dict[str, anyio.Event] = {}  # of orders whose answer is awaited
 
-    def begin(self, order_id: str, symbol: str) -> None:
-        """Remember an order that is about to leave."""
+    def begin(self, order_id: str, symbol: str) -> bool:
+        """Remember an order that is about to leave; False: it left before and must not again."""
+        if order_id in self._symbols:
+            return False
         _keep(self._symbols, order_id, symbol)
         self._answers[order_id] = anyio.Event()
+        return True
 
     def end(self, order_id: str) -> None:
         """Its answer came, or none will."""

@@ -102,8 +102,11 @@ class KalshiBroker:
         if not self._is_running:
             self._tell_failure(command, NotSent("the broker does not run"))
         elif isinstance(command, SubmitOrder):
-            self._sent.begin(command)
-            self._start(self._submit(command))
+            if self._sent.begin(command):
+                self._start(self._submit(command))
+            else:  # no fact follows: it could only be taken for one about the order that left
+                what = f"order {command.order_id} was given twice: it is not sent again"
+                self._complaints.tell("send", what)
         elif isinstance(command, CancelOrder):
             self._start(self._cancel(command))
         else:

@@ -54,12 +54,15 @@ class SentOrders:
     def __contains__(self, order_id: str) -> bool:
         return order_id in self._orders
 
-    def begin(self, command: SubmitOrder) -> None:
-        """Remember an order that is about to leave."""
+    def begin(self, command: SubmitOrder) -> bool:
+        """Remember an order that is about to leave; False: it left before and must not again."""
+        if command.order_id in self._orders:
+            return False
         intent = command.intent
         order = SentOrder(is_bid(intent.side), command.quantity, intent.price or ZERO)
         _keep(self._orders, command.order_id, order)
         self._unanswered[command.order_id] = asyncio.Event()
+        return True
 
     def answered(self, order_id: str) -> None:
         """Its answer came, or none will."""

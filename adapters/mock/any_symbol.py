@@ -5,7 +5,7 @@ of the market; who reads them, how often and from when on changes nothing. The p
 that of `fractal.py`.
 """
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 
 import anyio
@@ -50,7 +50,10 @@ class Watched:
 
 
 class AnySymbolFeed:
-    """Finds 10,000 symbols at most; what is not subscribed costs nothing.
+    """Keeps 10,000 symbols that were found; what is not subscribed costs nothing.
+
+    A symbol is what it is by its name alone: of those that nobody watches, the one that was not
+    used for longest makes room for another, and is the same again when it is asked for.
 
     Each step tells of a quote, a trade and every candle that is watched: first those that closed,
     then the rest by symbol in the order of subscription. What stands is told at once to whoever
@@ -62,7 +65,8 @@ class AnySymbolFeed:
         self._processes = wanted.processes
         self._step_ns = settings.interval_ms * 1_000_000
         self._steps: Steps | None = None
-        self._definitions = {one.id: one for one in wanted.definitions}
+        self._listed = {one.id: one for one in wanted.definitions}
+        self._found: OrderedDict[str, Instrument] = OrderedDict()  # the longest unused first
         self._markets: dict[str, SymbolMarket] = {}
         self._watched: dict[str, Watched] = {}
         self._outbox: deque[Event] = deque()
@@ -75,8 +79,8 @@ class AnySymbolFeed:
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
-        """What is listed or was found."""
-        return tuple(self._definitions.values())
+        """What is listed, or was found and is kept."""
+        return (*self._listed.values(), *self._found.values())
 
     async def find_instrument(self, instrument: str) -> Instrument | None:
         """Return the definition of a symbol, made on the first demand.
@@ -84,7 +88,7 @@ class AnySymbolFeed:
         A margined instrument in USD without tick, lot or hours.
 
         Raises:
-            VenueError: there are as many symbols as the venue can have.
+            VenueError: as many symbols as the venue can have are watched.
         """
         return self._defined(instrument)
 
@@ -168,7 +172,7 @@ class AnySymbolFeed:
     def statistics(self) -> dict[str, int]:
         """Return what is known and watched, what was published, skipped, and what waits."""
         return {
-            "symbols": len(self._definitions),
+            "symbols": len(self._listed) + len(self._found),
             "subscriptions": sum(len(watched.counts) for watched in self._watched.values()),
             "published": self._published_count,
             "skipped": self._skipped_count,
@@ -176,19 +180,38 @@ class AnySymbolFeed:
         }
 
     def _defined(self, instrument: str) -> Instrument | None:
-        known = self._definitions.get(instrument)
+        known = self._listed.get(instrument)
         if known is not None:
+            return known
+        known = self._found.get(instrument)
+        if known is not None:
+            self._found.move_to_end(instrument)
             return known
         venue, _, symbol = instrument.partition(":")
         if venue != self._context.venue or not symbol or not symbol.isprintable():
             return None
         if len(symbol) > LONGEST_SYMBOL:
             return None
-        if len(self._definitions) >= MOST_SYMBOLS:
-            raise VenueError(f"the mock venue has {MOST_SYMBOLS:,} symbols already, and no more")
+        if len(self._found) >= MOST_SYMBOLS:
+            self._make_room()
         found = Instrument(instrument, kind=InstrumentKind.PERPETUAL)
-        self._definitions[instrument] = found
+        self._found[instrument] = found
         return found
+
+    def _make_room(self) -> None:
+        """Forget the symbol that was unused for longest, which changes nothing about it.
+
+        Raises:
+            VenueError: all of them are watched.
+        """
+        for _ in range(len(self._found)):
+            oldest = next(iter(self._found))
+            if oldest not in self._watched:
+                del self._found[oldest]
+                self._markets.pop(oldest, None)
+                return
+            self._found.move_to_end(oldest)
+        raise VenueError(f"{MOST_SYMBOLS:,} symbols of the mock venue are watched, and no more can")
 
     def _request(self, channel: str, interval: str) -> tuple[str, str]:
         if channel not in CHANNELS:
@@ -210,10 +233,10 @@ class AnySymbolFeed:
         return self._steps
 
     def _market(self, instrument: str) -> SymbolMarket:
+        definition = self._defined(instrument)  # after a restart only the journal knew it
         market = self._markets.get(instrument)
         if market is not None:
             return market
-        definition = self._defined(instrument)  # after a restart only the journal knew it
         if definition is None:
             raise UnknownInstrument(instrument)
         symbol = instrument.partition(":")[2]

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
+from pathlib import Path
 
 from adapters.replay.merge import Chunk, Stream, merge
 from adapters.replay.scan import Range, scan_lines, scan_table
@@ -34,6 +35,10 @@ class ReplayFeed:
         self._venue = venue
         self._on_error = on_error
         self._wanted = wanted or Range()
+
+    def files(self) -> list[Path]:
+        """Return every file that a scan reads, each once, in the order of the configuration."""
+        return list(dict.fromkeys(source.path for source in self._sources))
 
     def scan(self) -> Iterator[Event]:
         """Yield every event in time order; memory does not grow with the input.

@@ -9,6 +9,10 @@ Clients repeat a DELETE by themselves when its answer was lost; a part would be 
                               is a position again, which then is a new one
 
 What a venue or the gate refused is forgotten: the same request is a new attempt.
+
+A process that dies takes its memory along, and clients go on repeating through the next one. So an
+order's key says what it was asked for by: principal, position, body, and which stretch of
+`close_memory_s` it was. The log has every key, and what was asked for a moment ago is found there.
 """
 
 from collections import OrderedDict
@@ -16,6 +20,7 @@ from decimal import Decimal
 from hashlib import blake2b
 
 import msgspec
+from msgspec import json
 
 from adapters.tektii import wire
 from adapters.tektii.server_errors import invalid, missing, not_found, rejected
@@ -23,11 +28,13 @@ from adapters.tektii.server_order_form import check_positive
 from adapters.tektii.server_orders import REFUSED
 from adapters.tektii.server_queries import word
 from adapters.tektii.server_settings import Place
+from adapters.tektii.words import plain
 from framework.errors import OrderError
 from framework.model.desk import DeskOrder, DeskPosition, OrderQuery, Principal
 from framework.model.orders import NO_BUCKET
 
 KEPT_REQUESTS = 10_000
+MOST_NAMED = 8  # attempts of one stretch that are found again after a crash
 NS_PER_S = 1_000_000_000
 WHOLE = wire.ClosePositionRequest()
 
@@ -98,10 +105,11 @@ class Closer:
                 return known
             self._note_asked((principal.name, key), closing)
         else:
+            free_key = await self._recall(principal, signature)
             known = await self._remembered(principal, signature)
             if known is not None:
                 return known
-            key = self._key(principal, signature)
+            key = self._key(principal, signature, free_key)
         try:
             order = await self._close(principal, position_id, closing, key)
         except OrderError as refusal:
@@ -149,18 +157,46 @@ class Closer:
             del self._memory[signature]
         return None
 
-    def _key(self, principal: Principal, signature: Signature) -> str:
+    async def _recall(self, principal: Principal, signature: Signature) -> str:
+        """Remember a request's newest order of before a crash; return a key for a new one.
+
+        The key is "" where there is nothing to name it by: the next order needs another.
+        """
+        place, limit_s = self._place, self._place.settings.close_memory_s
+        if signature in self._memory or not limit_s or place.desk.is_paced:
+            return ""
+        now_ns, length_ns = place.now_ns, round(limit_s * NS_PER_S)
+        newest, free_key = None, ""
+        for stretch in (now_ns // length_ns - 1, now_ns // length_ns):
+            free_key = ""
+            for number in range(MOST_NAMED):
+                key = key_of_request(signature, stretch, number)
+                known = await self._order(principal, key)
+                if known is None:
+                    free_key = key
+                    break
+                newest = known
+        if newest is not None and newest.order.status not in REFUSED:
+            age_ns, now_s = now_ns - newest.order.created_ns, place.context.now_s()
+            at_s = now_s - age_ns / NS_PER_S
+            self._remember(signature, Remembered(newest.order.key, at_s, newest.order.created_ns))
+        return free_key
+
+    def _key(self, principal: Principal, signature: Signature, free_key: str) -> str:
         """Return the key of a request that is under way, or of a new order."""
         remembered = self._memory.get(signature)
         if remembered is not None and self._is_fresh(remembered):
             return remembered.key
         place = self._place
-        key = place.desk.new_key(principal)
-        self._memory[signature] = Remembered(key, place.context.now_s(), place.now_ns)
+        key = free_key or place.desk.new_key(principal)
+        self._remember(signature, Remembered(key, place.context.now_s(), place.now_ns))
+        return key
+
+    def _remember(self, signature: Signature, remembered: Remembered) -> None:
+        self._memory[signature] = remembered
         self._memory.move_to_end(signature)
         while len(self._memory) > KEPT_REQUESTS:
             self._memory.popitem(last=False)
-        return key
 
     def _is_fresh(self, remembered: Remembered) -> bool:
         limit_s, place = self._place.settings.close_memory_s, self._place
@@ -197,6 +233,20 @@ class Closer:
         is_less = wanted is not None and given is not None and wanted < given
         if closing != asked or closing.price != known.intent.price or is_less:
             raise invalid("Idempotency-Key", None, "it was used with another body")
+
+
+def key_of_request(signature: Signature, stretch: int, number: int) -> str:
+    """Return the order key of the n-th attempt at a request in a stretch of time."""
+    principal, position_id, closing = signature
+    amounts = [None if one is None else _as_one(one) for one in (closing.quantity, closing.price)]
+    named = json.encode((principal, position_id, amounts, stretch, number))
+    return f"closing:{blake2b(named, digest_size=16).hexdigest()}"
+
+
+def _as_one(number: Decimal) -> str:
+    """Return the same text for equal numbers: `1` and `1.0`."""
+    text = plain(number)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def key_of_header(idempotency_key: str) -> str:

@@ -1,5 +1,7 @@
 """The API's description, where the configuration wants it shown (`ENABLE_SWAGGER`, spec 7.8).
 
+Never where an account trades for real (T-08): wanting it there is a mistake in the configuration.
+
 /api-docs/openapi.json    the OpenAPI document
 /swagger-ui               the same as a page: every operation, without scripts and strangers' files
 """
@@ -13,6 +15,7 @@ import msgspec
 from adapters.tektii.server_settings import Place
 from framework.model.desk import Verb
 from framework.server.door import Answer, Call, Door, Route
+from framework.settings.places import config_error
 
 TITLE = "Trading gateway"
 DOCUMENT_PATH = "/api-docs/openapi.json"
@@ -29,9 +32,16 @@ _STYLE = (
 
 
 class DocumentRoutes:
-    """Describes a door to whoever has its key; offers nothing where it is not wanted."""
+    """Describes a door to whoever has its key; offers nothing where it is not wanted.
+
+    Raises:
+        ConfigError: it is wanted where an account trades for real.
+    """
 
     def __init__(self, place: Place, door: Door) -> None:
+        if place.settings.swagger and place.desk.is_real:
+            reason = "ENABLE_SWAGGER: no description is served where an account trades for real"
+            raise config_error(reason, key=f"{place.context.key}.settings.swagger")
         self._place = place
         self._door = door
         self._document: dict[str, Any] | None = None

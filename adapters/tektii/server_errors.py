@@ -25,6 +25,7 @@ from framework.errors import (
     VenueUnavailable,
 )
 from framework.server.door import Answer, RefusalKind, Refused
+from framework.settings.secrets import redact
 
 MASK = "***"
 _SECRET = re.compile(
@@ -262,9 +263,9 @@ def _of_venue(error: VenueError) -> GatewayRefusal:
 
 
 def masked(text: str) -> str:
-    """Return a text without what looks like a credential."""
+    """Return a text without what looks like a credential, or is one of ours."""
     text = _SECRET.sub(lambda found: f"{found[1]}{found[2]}{MASK}", text)
-    return _BEARER.sub(lambda found: f"{found[1]} {MASK}", text)
+    return redact(_BEARER.sub(lambda found: f"{found[1]} {MASK}", text))
 
 
 def masked_all(details: Any) -> Any:
@@ -279,8 +280,8 @@ def masked_all(details: Any) -> Any:
 
 
 def shortened(value: object, longest: int = _LONGEST) -> str:
-    """Return a value as text that is not too long."""
-    text = str(value)
+    """Return a value as text that is not too long; half a secret would not be known as one."""
+    text = redact(str(value))
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 

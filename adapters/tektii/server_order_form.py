@@ -16,12 +16,12 @@ for their own stops. Exits on the wrong side of a limit entry's price are refuse
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import TypeVar
 
 import msgspec
 
 from adapters.tektii import wire
-from adapters.tektii.server_errors import invalid, missing, out_of_bounds, unsupported
-from adapters.tektii.server_queries import word
+from adapters.tektii.server_errors import invalid, missing, out_of_bounds, shortened, unsupported
 from adapters.tektii.server_settings import Place
 from adapters.tektii.words import key_of
 from framework.model.decimals import ZERO
@@ -45,10 +45,14 @@ from framework.settings.decoding import is_representable
 LONGEST_ID = 64
 LONGEST_KEY = 160
 HUNDRED = Decimal(100)
+Meaning = TypeVar("Meaning")
 
-SIDES = {wire.Side.BUY: Side.BUY, wire.Side.SELL: Side.SELL}
-TYPES = {one: OrderType[one.name] for one in wire.OrderType}
-TIMES_IN_FORCE = {one: TimeInForce[one.name] for one in wire.TimeInForce}
+# What each word of the protocol means; it is spelled as its member is named.
+SIDES = {one.name: Side[one.name] for one in wire.Side}
+TYPES = {one.name: OrderType[one.name] for one in wire.OrderType}
+TIMES_IN_FORCE = {one.name: TimeInForce[one.name] for one in wire.TimeInForce}
+TRAILING_TYPES = {one.name: one for one in wire.TrailingType}
+MARGIN_MODES = {one.name: one for one in wire.MarginMode}
 
 _T = OrderType
 PRICES: Mapping[OrderType, frozenset[str]] = {
@@ -73,15 +77,16 @@ class Form:
         check_length("symbol", request.symbol, 1, longest_symbol)
         check_quantity(request.quantity)
         for field in ("client_order_id", "oco_group_id", "position_id"):
-            check_length(field, getattr(request, field) or "", 0, LONGEST_ID)
-        self.side = SIDES[word(wire.Side, request.side, "side")]
-        self.type = TYPES[word(wire.OrderType, request.order_type, "order_type")]
+            name: str | None = getattr(request, field)
+            if name:
+                check_length(field, name, 0, LONGEST_ID)
+        self.side = meaning(SIDES, request.side, "side")
+        self.type = meaning(TYPES, request.order_type, "order_type")
         self.time_in_force = TimeInForce.GTC
         if request.time_in_force is not None:
-            given = word(wire.TimeInForce, request.time_in_force, "time_in_force")
-            self.time_in_force = TIMES_IN_FORCE[given]
+            self.time_in_force = meaning(TIMES_IN_FORCE, request.time_in_force, "time_in_force")
         if request.margin_mode is not None:
-            word(wire.MarginMode, request.margin_mode, "margin_mode")
+            meaning(MARGIN_MODES, request.margin_mode, "margin_mode")
         check_prices(self.type, request)
         self.trail = self._trail()
         for field in ("stop_loss", "take_profit", "display_quantity", "leverage"):
@@ -115,7 +120,7 @@ class Form:
         distance, kind = self.request.trailing_distance, self.request.trailing_type
         if distance is None or kind is None:
             raise missing("trailing_type", "a TRAILING_STOP order needs trailing_type")
-        if word(wire.TrailingType, kind, "trailing_type") is wire.TrailingType.ABSOLUTE:
+        if meaning(TRAILING_TYPES, kind, "trailing_type") is wire.TrailingType.ABSOLUTE:
             return Offset(distance)
         check_percent(distance)
         return Percent(distance)
@@ -178,12 +183,13 @@ async def intent_of(form: Form, place: Place, principal: Principal) -> OrderInte
 
 def same_wish(one: OrderIntent, other: OrderIntent) -> bool:
     """Compare two intents by what a client asked for: content, not run and cause."""
-    return one is other or _wish(one) == _wish(other)
-
-
-def _wish(intent: OrderIntent) -> OrderIntent:
-    return msgspec.structs.replace(
-        intent, run="", send_by_ns=None, cause_sequence=0, cause_ns=0, tags=()
+    return one == msgspec.structs.replace(
+        other,
+        run=one.run,
+        send_by_ns=one.send_by_ns,
+        cause_sequence=one.cause_sequence,
+        cause_ns=one.cause_ns,
+        tags=one.tags,
     )
 
 
@@ -233,11 +239,19 @@ def _without_effect(
 # -- rules -------------------------------------------------------------------------------------
 
 
+def meaning(known: Mapping[str, Meaning], text: str, field: str) -> Meaning:
+    """Return what a word means, in any case; refuse one that is not known."""
+    found = known.get(text.upper())
+    if found is None:
+        raise missing(field, f"{field} must be one of {', '.join(known)}")
+    return found
+
+
 def check_length(field: str, text: str, shortest: int, longest: int) -> None:
     """Refuse a text that is too short or too long."""
     if not shortest <= len(text) <= longest:
         message = f"must have {shortest} to {longest} characters"
-        params = {"min": shortest, "max": longest, "value": text[: 2 * longest]}
+        params = {"min": shortest, "max": longest, "value": shortened(text, 2 * longest)}
         raise out_of_bounds(field, "length", message, params)
 
 

@@ -37,7 +37,6 @@ ENDS = {
     OrderStatus.DENIED: OrderEventType.ORDER_REJECTED,
 }
 REFUSED = frozenset({OrderStatus.REJECTED, OrderStatus.DENIED})
-TRAILING_ROLES = frozenset({HoldRole.TRAIL})
 
 Telling = tuple[OrderEventType, DeskOrder]
 
@@ -92,11 +91,12 @@ class OrderStories:
         if order.is_redelivered:
             self.know(entry)
             return []
+        terms = _terms(entry)
         told = self._open.get(order.order_id) or self._ended.get(order.order_id)
         if told is None:
             is_known = order.created_ns < self._since_ns
-            told = Told(_terms(entry), order.filled if is_known else ZERO, is_created=is_known)
-        tellings = self._tell(told, entry, now_ns)
+            told = Told(terms, order.filled if is_known else ZERO, is_created=is_known)
+        tellings = self._tell(told, entry, terms, now_ns)
         self._keep(order, told)
         return tellings
 
@@ -124,7 +124,7 @@ class OrderStories:
         told.terms = msgspec.structs.replace(told.terms, stop_price=order.stop_price)
         return order
 
-    def _tell(self, told: Told, entry: DeskOrder, now_ns: int) -> list[Telling]:
+    def _tell(self, told: Told, entry: DeskOrder, terms: Terms, now_ns: int) -> list[Telling]:
         order = entry.order
         tellings: list[Telling] = []
         if not told.is_created:
@@ -133,17 +133,19 @@ class OrderStories:
             told.is_created = True
             is_plain = not order.filled and not order.is_closed
             tellings.append((OrderEventType.ORDER_CREATED, entry if is_plain else _before(entry)))
-            told.terms = _terms(entry)
-        event = self._event_of(told, entry, now_ns)
+            told.terms = terms
+        event = self._event_of(told, entry, terms, now_ns)
         if event is not None:
             told.newest = None
-            told.terms, told.filled = _terms(entry), order.filled
+            told.terms, told.filled = terms, order.filled
             tellings.append((event, entry))
         return tellings
 
-    def _event_of(self, told: Told, entry: DeskOrder, now_ns: int) -> OrderEventType | None:
+    def _event_of(
+        self, told: Told, entry: DeskOrder, terms: Terms, now_ns: int
+    ) -> OrderEventType | None:
         """Return what is to be told, None where nothing is, or not yet."""
-        order, terms = entry.order, _terms(entry)
+        order = entry.order
         if order.is_closed and not told.is_over:
             told.is_over = True
             return ENDS[order.status]
@@ -152,7 +154,7 @@ class OrderStories:
             return OrderEventType.ORDER_PARTIALLY_FILLED
         if order.filled == told.filled and terms == told.terms:
             return None
-        if _is_ratchet(told.terms, entry) and order.filled == told.filled:
+        if _is_ratchet(told.terms, terms, entry) and order.filled == told.filled:
             if now_ns < told.due_ns:
                 told.newest = order
                 return None
@@ -176,12 +178,16 @@ def _terms(entry: DeskOrder) -> Terms:
     return Terms(order.quantity, order.price, order.stop_price, entry.stop_loss, entry.take_profit)
 
 
-def _is_ratchet(before: Terms, entry: DeskOrder) -> bool:
+def _is_ratchet(before: Terms, terms: Terms, entry: DeskOrder) -> bool:
     """Tell whether nothing but the stop of a trailing order has moved."""
-    order = entry.order
-    if order.type is not OrderType.TRAILING_STOP and entry.role not in TRAILING_ROLES:
-        return False
-    return msgspec.structs.replace(before, stop_price=order.stop_price) == _terms(entry)
+    return (
+        is_trailing(entry) and msgspec.structs.replace(before, stop_price=terms.stop_price) == terms
+    )
+
+
+def is_trailing(entry: DeskOrder) -> bool:
+    """Tell whether an order's stop follows the market."""
+    return entry.order.type is OrderType.TRAILING_STOP or entry.role is HoldRole.TRAIL
 
 
 def _before(entry: DeskOrder) -> DeskOrder:

@@ -50,7 +50,7 @@ from adapters.tektii.words import (
 )
 from framework.errors import KeyConflict, OrderError, UnknownInstrument, VenueError
 from framework.model.decimals import subtract
-from framework.model.desk import DeskOrder, OrderQuery, Principal, Verb
+from framework.model.desk import Cursor, DeskOrder, OrderQuery, Principal, Verb
 from framework.model.orders import (
     NO_BUCKET,
     Offset,
@@ -208,7 +208,13 @@ class Orders:
         except OrderError as error:
             raise invalid("cursor", asked.cursor, error.reason) from None
         fitting = found if is_exact else [one for one in found if status_of(one.order) in wanted]
-        shown, headers = page(fitting, rows, lambda one: one.order.order_id)
+        shown, headers = page(
+            fitting,
+            rows,
+            lambda one: Cursor(
+                one.order.time_ns if by_update else one.order.created_ns, one.order.order_id
+            ),
+        )
         bodies = []
         for count, order in enumerate(shown, 1):
             bodies.append(order_body(order, place))
@@ -315,7 +321,9 @@ def order_body(desk_order: DeskOrder, place: Place) -> wire.Order:
 
 def correlation_id_of(order_id: str) -> str:
     """Return the UUID of an order, the same for good (spec 3)."""
-    digest = blake2b(order_id.encode(), digest_size=16, person=b"correlation").hexdigest()
+    hashing = _CORRELATION.copy()  # cheaper than a new one with these parameters
+    hashing.update(order_id.encode())
+    digest = hashing.hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-a{digest[17:20]}-{digest[20:]}"
 
 
@@ -330,6 +338,7 @@ def looks_like_leg(client_order_id: str) -> bool:
     return client_order_id.endswith(("-sl", "-tp")) or name.endswith(("-sl", "-tp"))
 
 
+_CORRELATION = blake2b(digest_size=16, person=b"correlation")
 _NO_OPTIONS: Mapping[str, str] = {}
 _time = lru_cache(maxsize=4_096)(time_text)  # an order's events share its first time
 

@@ -205,6 +205,11 @@ class StreamPacer:
         self._news: asyncio.Future[None] | None = None
         acks.on_change = self._wake
 
+    @property
+    def is_settled(self) -> bool:
+        """Nothing that was told waits any more."""
+        return self.acks.is_settled
+
     async def ready(self) -> None:
         """Return once so many clients are there."""
         while len(self.acks.open) < self._wait_for_clients:

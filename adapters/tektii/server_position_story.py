@@ -44,6 +44,10 @@ class PositionStories:
         """Take a position as it stands for told."""
         self._held[_name(position)] = position
 
+    def forget(self, event: Position) -> None:
+        """Take a position for closed and told."""
+        self._held.pop(_name(event), None)
+
     def hear(self, event: Position, now: DeskPosition | None) -> list[Telling]:
         """Return what is to be told of a position after a change, in order.
 
@@ -143,5 +147,5 @@ def _level(money: Money) -> AccountEventType:
     return AccountEventType.BALANCE_UPDATED
 
 
-def _name(position: DeskPosition) -> Hashable:
+def _name(position: DeskPosition | Position) -> Hashable:
     return position.account, position.run, position.instrument, position.bucket

@@ -1,14 +1,17 @@
 """What query strings say: words, times and limits, each refused by its name (spec 3, 7)."""
 
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import TypeVar
-from urllib.parse import quote, unquote
+
+import msgspec
 
 from adapters.tektii.server_errors import invalid, missing
 from adapters.tektii.words import member
+from framework.model.desk import Cursor
 
 E = TypeVar("E", bound=Enum)
 Row = TypeVar("Row")
@@ -22,6 +25,8 @@ _TIME = re.compile(
     re.ASCII,
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Cursor).decode
 
 
 def time_ns_of(text: str, field: str) -> int:
@@ -66,7 +71,7 @@ NEXT = "X-Next-Cursor"
 
 
 def page(
-    rows: Sequence[Row], wanted: int, id_of: Callable[[Row], str]
+    rows: Sequence[Row], wanted: int, place_of: Callable[[Row], Cursor]
 ) -> tuple[Sequence[Row], dict[str, str]]:
     """Return the rows of one answer and the header that leads to the next.
 
@@ -74,12 +79,26 @@ def page(
     """
     if len(rows) <= wanted or not wanted:
         return rows[:wanted], {}
-    return rows[:wanted], {NEXT: quote(id_of(rows[wanted - 1]))}
+    return rows[:wanted], {NEXT: cursor_text(place_of(rows[wanted - 1]))}
 
 
-def row_before(cursor: str | None) -> str | None:
-    """Return the id that a cursor stands for."""
-    return None if cursor is None else unquote(cursor)
+def cursor_text(cursor: Cursor) -> str:
+    """Return a cursor as one word that needs no escapes in a URL."""
+    return urlsafe_b64encode(_encode(cursor)).decode().rstrip("=")
+
+
+def row_before(text: str | None) -> Cursor | None:
+    """Return the row that a cursor stands for.
+
+    Raises:
+        GatewayRefusal: it is none that an answer gave.
+    """
+    if text is None:
+        return None
+    try:
+        return _decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, msgspec.MsgspecError):
+        raise invalid("cursor", text, "is none that an answer gave") from None
 
 
 def word(kind: type[E], text: str, field: str) -> E:

@@ -72,6 +72,7 @@ class StreamQuery(msgspec.Struct, frozen=True):
 class Arrival(msgspec.Struct):
     """A connection on its way: what it is given first."""
 
+    principal: Principal
     stream: FrameStream
     own: Subscriptions
     resume_after: int | None = None
@@ -82,6 +83,7 @@ class Client(msgspec.Struct):
     """One open connection; `own` is its own list of subscriptions, `EVERYTHING`: it has none."""
 
     name: str
+    principal: Principal
     scope: Scope
     stream: FrameStream
     own: Subscriptions
@@ -211,7 +213,7 @@ class EventStream:
     async def _arrival(
         self, principal: Principal, stream: FrameStream, own: Subscriptions, query: StreamQuery
     ) -> Arrival:
-        arrival = Arrival(stream, own)
+        arrival = Arrival(principal, stream, own)
         is_here = query.epoch == stream.epoch
         if is_here and query.after is not None and stream.after(query.after) is not None:
             arrival.resume_after = query.after
@@ -226,7 +228,7 @@ class EventStream:
 
     def _open(self, link: Link, arrival: Arrival) -> None:
         stream, name = arrival.stream, str(link.id)
-        link.data = Client(name, stream.scope, stream, arrival.own)
+        link.data = client = Client(name, arrival.principal, stream.scope, stream, arrival.own)
         self._metrics.connections(1)
         untold = [] if self._acks is None else self._acks.opened(name)
         for frame in arrival.snapshot:
@@ -244,7 +246,7 @@ class EventStream:
             link.send(body)
         self._streams.join(stream, name, link)
         if arrival.own.entries:
-            self._watches.want(name, arrival.own.wants(), stream.scope.sees_market)
+            self._want(link, client)
 
     def _note_told(self, name: str, untold: list[str], missed: list[Kept]) -> None:
         if self._acks is not None:
@@ -287,7 +289,21 @@ class EventStream:
         self._streams.leave(client.stream, client.name)
         self._streams.join(stream, client.name, link)
         client.stream, client.own = stream, own
-        self._watches.want(client.name, own.wants(), client.scope.sees_market)
+        self._want(link, client)
+
+    def _want(self, link: Link, client: Client) -> None:
+        """Have what a client lists requested; where there is no room for it, it is told."""
+
+        def tell(reason: str) -> None:
+            link.send(self._frames.error(wire.StreamErrorCode.INVALID_MESSAGE, reason))
+
+        self._watches.want(
+            client.name,
+            client.own.wants(),
+            client.scope.sees_market,
+            owner=client.principal,
+            tell=tell,
+        )
 
     def _complain(self, link: Link, reason: str) -> None:
         """Tell a client that it is not understood, now and then."""

@@ -18,7 +18,7 @@ from adapters.tektii import wire
 from adapters.tektii.server_broadcast import Broadcast
 from adapters.tektii.server_frames import Frames
 from adapters.tektii.server_metrics import GatewayMetrics
-from adapters.tektii.server_order_story import OrderStories
+from adapters.tektii.server_order_story import OrderStories, is_trailing
 from adapters.tektii.server_order_troubles import (
     DoubleExits,
     MissingExits,
@@ -149,7 +149,8 @@ class Telling:
             self._missing.hear(entry)
         if entry.intent.oco_group and tellings:
             self._judge_group(entry)
-        self._arrange(order.order_id)
+        if is_trailing(entry):
+            self._arrange(order.order_id)
 
     def on_fill(self, fill: Fill) -> None:
         """Tell of an execution."""
@@ -267,13 +268,15 @@ class Telling:
 
     def on_position(self, event: Position) -> None:
         """Tell what is new about a position."""
-        now = self._place.desk.position_now(event)
         if not event.quantity:
             self._missing.flat(event.account, event.run, event.instrument)
-        tellings = self._positions.hear(event, now)
         audience = self._broadcast.of_order(
             event.account, event.run, event.instrument, Kind.POSITION
         )
+        if not audience and not event.quantity:
+            self._positions.forget(event)  # nobody hears what it was worth
+            return
+        tellings = self._positions.hear(event, self._place.desk.position_now(event))
         if audience:
             for telling in tellings:
                 self._broadcast.send(audience, self._frames.position(*telling))

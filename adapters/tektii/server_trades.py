@@ -11,7 +11,7 @@ from adapters.tektii.server_settings import Place
 from adapters.tektii.words import SIDES, plain, time_text
 from framework.errors import OrderError
 from framework.model.decimals import ZERO, add
-from framework.model.desk import FillQuery, Verb
+from framework.model.desk import Cursor, FillQuery, Verb
 from framework.model.orders import Fee, Fill, Liquidity
 from framework.server.door import Answer, Call, Route
 
@@ -58,8 +58,12 @@ class Trades:
             fills = await place.desk.fills(call.principal, query) if rows else []
         except OrderError as error:
             raise invalid("cursor", asked.cursor, error.reason) from None
-        shown, headers = page(fills, rows, lambda fill: fill.execution_id)
+        shown, headers = page(fills, rows, _place_of)
         return Answer([trade_body(fill, place) for fill in shown], headers=headers)
+
+
+def _place_of(fill: Fill) -> Cursor:
+    return Cursor(fill.time_ns, fill.order_id, fill.execution_id)
 
 
 def trade_body(fill: Fill, place: Place) -> wire.Trade:

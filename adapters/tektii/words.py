@@ -110,9 +110,12 @@ def client_order_id_of(key: str, parent: str = "") -> str | None:
 
     `parent` is the entry's order id, after which a leg is named whose entry has no client's id.
     """
-    leg = _LEG.fullmatch(key)
+    leg = _LEG.fullmatch(key) if "/" in key else None
     if leg is not None:
         seed = client_order_id_of(leg["entry"]) or parent
         number = int(leg["number"] or 1) - 1
         return f"{seed}-{_LEG_NAMES[leg['role']]}" + (f"-{number}" if number else "")
-    return unquote(key[len(_CLIENT) :]) if key.startswith(_CLIENT) else None
+    if not key.startswith(_CLIENT):
+        return None
+    name = key[len(_CLIENT) :]
+    return unquote(name) if "%" in name else name

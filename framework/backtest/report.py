@@ -15,6 +15,7 @@ from framework.backtest.result import BacktestArtifacts, BacktestResult
 from framework.backtest.summary import (
     NOTHING,
     Rows,
+    data_rows,
     format_number,
     format_percent,
     format_time,
@@ -72,6 +73,7 @@ def report_html(result: BacktestResult, artifacts: BacktestArtifacts) -> str:
                 ("Strategies", run_rows(result)),
                 ("Queues that lost events", lossy_queue_rows(result)),
                 ("Assumptions", list(result.assumptions.items())),
+                ("Data", data_rows(result)),
             )
             if rows
         ),

@@ -10,6 +10,7 @@ from framework.backtest.trades import RoundTrip
 from framework.bus.subscriber import SubscriberStatistics
 from framework.model.decimals import ZERO, add, subtract
 from framework.model.orders import Fill
+from framework.model.records import DataPlayed
 from framework.portfolio.equity import EquityCurve
 from framework.portfolio.performance import Performance
 
@@ -48,6 +49,7 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
         initial_equity, final_equity: in `currency`, marked at the first and last prices.
         statistics: queue counters per subscriber.
         assumptions: what the figures rest on, by name: fill model, price path, latency, costs.
+        data: which data they rest on, per venue: hashes of the files, or what generated it.
         warnings: what makes the figures doubtful.
         duration_s: wall time of the run.
     """
@@ -69,6 +71,7 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[RunResult, ...] = ()
     statistics: tuple[SubscriberStatistics, ...] = ()
     assumptions: dict[str, str] = {}
+    data: tuple[DataPlayed, ...] = ()
     warnings: tuple[str, ...] = ()
     duration_s: float = 0.0
 

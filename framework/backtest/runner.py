@@ -7,6 +7,7 @@ from functools import partial
 
 import msgspec
 
+from framework.backtest.data import data_played, with_range
 from framework.backtest.given_up import GivenUp
 from framework.backtest.prices import PriceSeries
 from framework.backtest.result import (
@@ -23,6 +24,7 @@ from framework.market.candles import parse_interval
 from framework.model.decimals import ZERO, add
 from framework.model.instrument import to_decimal
 from framework.model.orders import Fill, OrderStatus
+from framework.model.records import DataPlayed
 from framework.portfolio.equity import EquityCurve
 from framework.portfolio.performance import measure
 from framework.runtime.runner import Runtime
@@ -93,6 +95,7 @@ async def play_recorded(
     failure: StrategyError | None = None
     async with Runtime(settings) as runtime:
         recorder = _Recorder(runtime, settings, on_progress)
+        recorder.note_data()
         if on_listening is not None and runtime.addresses:
             on_listening(runtime.addresses)
         try:
@@ -100,6 +103,7 @@ async def play_recorded(
         except StrategyError as error:  # the run so far may have taken hours
             failure = error
         recorder.sample()
+        recorder.note_range()
     result, artifacts = recorder.result(), recorder.artifacts()
     if failure is not None:
         warnings = (f"given up before the data's end: {failure}", *result.warnings)
@@ -122,6 +126,7 @@ class _Recorder:
         self._currency = next((a.currency for a in settings.accounts.values()), "")
         self._curve = EquityCurve()
         self._trades = TradeBuilder()
+        self._data: tuple[DataPlayed, ...] = ()
         self._fills: list[Fill] = []
         self._fill_count = 0
         self._prices = {name: PriceSeries() for name in self._engine.instruments}
@@ -134,6 +139,26 @@ class _Recorder:
         self.sample()
         clock = self._engine.clock
         clock.call_at(clock.now_ns + self._interval_ns, self._sample_each)
+
+    def note_data(self) -> None:
+        """Write down which data is about to be played."""
+        system, now_ns = self._runtime.system, self._engine.clock.now_ns
+        driver = self._runtime.driver
+        first_ns = None if driver is None else driver.peek_ns()
+        played = data_played(self._settings, system, time_ns=now_ns)
+        self._data = with_range(played, first_ns, None, 0)
+        self._write_data()
+
+    def note_range(self) -> None:
+        """Write down how far it was played."""
+        driver = self._runtime.driver
+        if driver is not None and driver.event_count:
+            self._data = with_range(self._data, driver.first_ns, driver.last_ns, driver.event_count)
+            self._write_data()
+
+    def _write_data(self) -> None:
+        for played in self._data:
+            self._engine.record(played)
 
     def sample(self) -> None:
         """Record equity and prices as of now."""
@@ -203,6 +228,7 @@ class _Recorder:
             assumptions={
                 venue.name: "; ".join(venue.assumptions) for venue in self._runtime.system.venues
             },
+            data=self._data,
             warnings=tuple(self._warnings(statuses)),
         )
 

@@ -22,6 +22,7 @@ def summary_text(result: BacktestResult) -> str:
         ("Runs", run_rows(result)),
         ("Queues that lost events", lossy_queue_rows(result)),
         ("Assumptions", list(result.assumptions.items())),
+        ("Data", data_rows(result)),
     ]
     width = max(len(label) for _, rows in sections for label, _ in rows)
     lines = [f"{result.name} ({result.mode}, seed {result.seed})"]
@@ -46,6 +47,18 @@ def overview_rows(result: BacktestResult) -> Rows:
         ("Initial equity", format_money(result.initial_equity, result.currency)),
         ("Final equity", format_money(result.final_equity, result.currency)),
     ]
+
+
+def data_rows(result: BacktestResult) -> Rows:
+    """Return which data the figures rest on: a row per file, or per generated venue."""
+    rows: Rows = []
+    for played in result.data:
+        for file in played.files:
+            rows.append((played.venue, f"{file.path}, sha256 {file.sha256}"))
+        if not played.files:
+            settings = f"settings {played.settings_hash}, seed {played.seed}"
+            rows.append((played.venue, f"made by {played.adapter}: {settings}"))
+    return rows
 
 
 def performance_rows(result: BacktestResult) -> Rows:

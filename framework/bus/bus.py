@@ -149,11 +149,10 @@ class Bus(Publisher):
         """
         topic = self.topic(interest.event_type)
         interest.check(topic.rule)
-        if subscriber.is_ended or (subscriber, interest) in topic.interests:
+        if subscriber.is_ended or topic.has(subscriber, interest):
             return
         subscriber.interests.append(interest)
-        topic.interests.append((subscriber, interest))
-        topic.refresh()
+        topic.add(subscriber, interest)
 
     def _watch_all(self, subscriber: Subscriber, interests: Iterable[Interest]) -> None:
         try:
@@ -319,6 +318,11 @@ class Bus(Publisher):
 
     def deliver_all(self) -> None:
         """Deliver until every free subscriber's queues are empty (backtests)."""
+        for subscriber in self.subscribers:
+            if subscriber.is_waiting:
+                break
+        else:
+            return
         while self.deliver(BATCH):
             pass
 

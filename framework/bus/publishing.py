@@ -12,6 +12,7 @@ from framework.bus.routes import Route, Step, Topic
 from framework.errors import InvariantBroken
 
 log = structlog.get_logger("bus")
+Stepped = tuple[tuple[type, ...], str]  # event types, instrument
 TAKEN_BY_RECORDER = -1  # no thread has this ident: every `publish` takes the closed way
 
 
@@ -23,6 +24,7 @@ class Publisher:
         self.rules = {**DEFAULT_RULES, **(rules or {})}
         self.topics: dict[type, Topic] = {}
         self.halted: tuple[Any, BaseException] | None = None
+        self._stepped: dict[Stepped, list[tuple[Topic, list[Route]]]] = {}
         self._following: deque[Any] = deque()
         self._is_awake = False  # somebody will deliver: a scheduled turn, or a driver
         self._thread = get_ident()
@@ -54,8 +56,12 @@ class Publisher:
             self.sequence += 1
             route.count += 1
             route.newest = event
-            for accept in route.accepts:
+            accept = route.accept
+            if accept is not None:
                 accept(event)
+            else:
+                for accept in route.accepts:
+                    accept(event)
             if self._following:
                 self._run_following()
         else:
@@ -109,8 +115,12 @@ class Publisher:
 
     def route_of(self, event: Any) -> Route:
         """Return the route an event takes, opening it if it is the first of its kind."""
-        topic = self.topic(event.__class__)
-        return topic.open(topic.key_of(event))
+        try:
+            topic = self.topics[event.__class__]
+            return topic.routes[topic.key_of(event)]
+        except KeyError:
+            topic = self.topic(event.__class__)
+            return topic.open(topic.key_of(event))
 
     def topic(self, event_type: type) -> Topic:
         """Return the routes of a type, opening them if it is new.
@@ -133,7 +143,8 @@ class Publisher:
             self._halt(event, error)
         finally:
             self._open_to = 0 if self.halted else self._opened_to
-        self._run_following()
+        if self._following:
+            self._run_following()
 
     def _run_following(self) -> None:
         """Step what followed, in order, and what follows from that."""
@@ -169,31 +180,41 @@ class Publisher:
         for accept in route.accepts:
             accept(event)
 
-    def step_alone(self, event: Any, route: Route) -> bool:
-        """Step `event`; True if nothing followed from it and its fan-out is left to the caller.
+    def step_alone(self, event: Any, route: Route) -> int:
+        """Step `event` and what follows; return its number if its fan-out is left to the caller.
 
-        Otherwise the event and what followed are in the queues already. For drivers of recorded
-        data, which call handlers directly where they can.
+        It is left while nobody hears what followed. Otherwise (0) the event and all that followed
+        are in the queues already, in order. For drivers of recorded data, which call handlers
+        directly where they can.
         """
         if self.halted is not None or route.step is None:
             raise InvariantBroken("nothing to step, or halted")
-        self.sequence += 1
-        route.newest = event
+        self.sequence = number = self.sequence + 1
+        route.newest = stepped = event
+        following = self._following
         self._open_to = 0
         try:
             route.step(event)
+            while following:
+                next_route = self.route_of(following[0])
+                if next_route.accepts:
+                    break
+                stepped = following.popleft()
+                self._step(stepped, next_route)
         except Exception as error:
-            self._halt(event, error)
+            self._halt(stepped, error)
         finally:
             self._open_to = 0 if self.halted else self._opened_to
-        if not self._following:
-            self.sequence -= 1  # the caller numbers it
-            return True
+        if not following and route.direct is not None:
+            return number
         route.count += 1
+        newest, self.sequence = self.sequence, number
         for accept in route.accepts:
             accept(event)
-        self._run_following()
-        return False
+        self.sequence = newest
+        if following:
+            self._run_following()
+        return 0
 
     def set_step(self, event_type: type, step: Step) -> None:
         """Have `step` change the core's state for every event of `event_type`."""
@@ -206,15 +227,17 @@ class Publisher:
         self, event_types: Iterable[type], instrument: str, step: Step | None
     ) -> None:
         """Have `step` see one instrument's events after the types' own steps; None ends it."""
-        topics = self.topics
-        for event_type in event_types:
-            topic = topics.get(event_type) or self.topic(event_type)
-            if step is None:
-                topic.steps_by_instrument.pop(instrument, None)
-            else:
-                topic.steps_by_instrument[instrument] = step
-            for route in topic.routes_by_first.get(instrument, ()):
-                if topic.step is None:  # the short way: simulated venues come here often
+        key = tuple(event_types), instrument
+        stepped = self._stepped.get(key)
+        if stepped is None:  # the lists stay: simulated venues come here with every order
+            topics = [self.topic(event_type) for event_type in key[0]]
+            stepped = self._stepped[key] = [
+                (topic, topic.routes_by_first.setdefault(instrument, [])) for topic in topics
+            ]
+        for topic, routes in stepped:
+            topic.steps_by_instrument[instrument] = step
+            for route in routes:
+                if topic.step is None:  # the short way
                     route.step = step
                 else:
                     route.refresh_step()
@@ -242,7 +265,9 @@ class Publisher:
     def has_step(self, event_type: type, key: str) -> bool:
         """Whether the core itself wants events of this type and routing key."""
         topic = self.topics.get(event_type)
-        return topic is not None and (topic.step is not None or key in topic.steps_by_instrument)
+        return topic is not None and (
+            topic.step is not None or topic.steps_by_instrument.get(key) is not None
+        )
 
 
 def _route_key(key: tuple[str, ...]) -> str | tuple[str, ...]:

@@ -17,6 +17,8 @@ Accept = Callable[[Any], object]
 Filter = Callable[[Any], bool]
 Handler = Callable[[Any], Any]
 Step = Callable[[Any], None]
+Values = frozenset[str]
+ANY = (None,)  # in place of the values of a field that nothing limits
 
 
 class Interest(msgspec.Struct, frozen=True):
@@ -98,6 +100,7 @@ class Route:
     """Where events of one type and key go."""
 
     __slots__ = (
+        "accept",
         "accepts",
         "count",
         "direct",
@@ -116,30 +119,46 @@ class Route:
         self.count = 0
         self.step: Step | None = None
         self.accepts: tuple[Accept, ...] = ()
+        self.accept: Accept | None = None  # the only one, which costs less to call
         self.takers: tuple[Taker, ...] = ()
         # Backtests call plain handlers of idle subscribers without a queue in between.
         self.direct: tuple[tuple[Handler, Subscriber], ...] | None = ()
         self.direct_count = 0
 
-    def refresh(self) -> None:
-        """Look again at who takes events here; whoever did before keeps its place and counts."""
-        wanted: dict[Subscriber, tuple[Interest, ...]] = {}
-        for subscriber, interest in self.topic.interests:
-            if interest.wants_route(self.topic.rule.route_by, self.key):
-                wanted[subscriber] = (*wanted.get(subscriber, ()), interest)
-        known = {taker.subscriber: taker for taker in self.takers}
-        for subscriber, taker in list(known.items()):
-            if wanted.get(subscriber) != taker.interests:
-                known.pop(subscriber).leave()
-        self.takers = tuple(
-            known.get(subscriber) or Taker(self, subscriber, interests)
-            for subscriber, interests in wanted.items()
-        )
+    def add(self, subscriber: "Subscriber", interests: tuple[Interest, ...]) -> None:
+        """Let more interests in; a subscriber that has some here keeps its place."""
+        known = self._taker_of(subscriber)
+        if known is None:
+            taker = Taker(self, subscriber, interests)
+            self.takers += (taker,)
+            self._use((*self.accepts, taker.accept))
+            return
+        at = self.takers.index(known)
+        known.leave()
+        taker = Taker(self, subscriber, (*known.interests, *interests))
+        self.takers = (*self.takers[:at], taker, *self.takers[at + 1 :])
         self.reconnect()
+
+    def remove(self, taker: Taker) -> None:
+        """Hand no more events to `taker`."""
+        at = self.takers.index(taker)
+        taker.leave()
+        self.takers = self.takers[:at] + self.takers[at + 1 :]
+        self._use(self.accepts[:at] + self.accepts[at + 1 :])
+
+    def _taker_of(self, subscriber: "Subscriber") -> Taker | None:
+        for taker in min(self.takers, subscriber.takers, key=len):
+            if taker.route is self and taker.subscriber is subscriber:
+                return taker
+        return None
 
     def reconnect(self) -> None:
         """Take over what the takers accept by."""
-        self.accepts = tuple(taker.accept for taker in self.takers)
+        self._use(tuple(taker.accept for taker in self.takers))
+
+    def _use(self, accepts: tuple[Accept, ...]) -> None:
+        self.accepts = accepts
+        self.accept = accepts[0] if len(accepts) == 1 else None
         self.refresh_direct()
 
     def refresh_direct(self) -> None:
@@ -170,17 +189,24 @@ class Route:
 
 
 class Topic:
-    """All routes of one event type."""
+    """All routes of one event type.
+
+    Subscribing and leaving cost what they touch, however many routes and interests there are:
+    interests are found by the values that they limit the first routing field to, None where they
+    do not, each under its number in the order of subscribing.
+    """
 
     def __init__(self, event_type: type, rule: EventRule) -> None:
         self.event_type = event_type
         self.rule = rule
         self.routes: dict[Any, Route] = {}
         self.routes_by_first: dict[str, list[Route]] = {}  # by the first routing field
-        self.interests: list[tuple[Subscriber, Interest]] = []
+        self.interests: dict[Subscriber, dict[Values | None, dict[int, Interest]]] = {}
         self.step: Step | None = None
-        self.steps_by_instrument: dict[str, Step] = {}
+        self.steps_by_instrument: dict[str, Step | None] = {}
         self.key_of: Callable[[Any], Any] = attrgetter(*rule.route_by) if rule.route_by else _no_key
+        self._by_first: dict[str | None, dict[int, tuple[Subscriber, Interest]]] = {}
+        self._count = 0
 
     def open(self, key: Any) -> Route:
         """Return the route under `key` as `key_of` gives it."""
@@ -190,18 +216,54 @@ class Topic:
             self.routes[key] = route
             self.routes_by_first.setdefault(route.key[0], []).append(route)
             route.refresh_step()
-            route.refresh()
+            for subscriber, interests in self._interests_in(route).items():
+                route.add(subscriber, interests)
         return route
 
-    def refresh(self) -> None:
-        """Look again at who takes events of this type."""
-        for route in self.routes.values():
-            route.refresh()
+    def has(self, subscriber: "Subscriber", interest: Interest) -> bool:
+        """Whether `subscriber` has just this interest."""
+        own = self.interests.get(subscriber, {}).get(self._values(interest), {})
+        return interest in own.values()
+
+    def add(self, subscriber: "Subscriber", interest: Interest) -> None:
+        """Route what `interest` names to `subscriber`."""
+        self._count += 1
+        values = self._values(interest)
+        own = self.interests.setdefault(subscriber, {}).setdefault(values, {})
+        own[self._count] = interest
+        for value in ANY if values is None else values:
+            self._by_first.setdefault(value, {})[self._count] = (subscriber, interest)
+            routes = self.routes.values() if value is None else self.routes_by_first.get(value, ())
+            for route in tuple(routes):
+                if interest.wants_route(self.rule.route_by, route.key):
+                    route.add(subscriber, (interest,))
 
     def remove(self, subscriber: "Subscriber") -> None:
         """Route nothing to `subscriber` any more."""
-        self.interests = [item for item in self.interests if item[0] is not subscriber]
-        self.refresh()
+        for values, interests in self.interests.pop(subscriber, {}).items():
+            for value in ANY if values is None else values:
+                of_value = self._by_first[value]
+                for number in interests:
+                    del of_value[number]
+                if not of_value:
+                    del self._by_first[value]
+        for taker in tuple(subscriber.takers):
+            if taker.route.topic is self:
+                taker.route.remove(taker)
+
+    def _values(self, interest: Interest) -> Values | None:
+        """Return what an interest limits the first routing field to; None: nothing."""
+        return interest.only.get(self.rule.route_by[0]) if self.rule.route_by else None
+
+    def _interests_in(self, route: Route) -> dict["Subscriber", tuple[Interest, ...]]:
+        """Return who wants the events of a route, the oldest interest first."""
+        numbered = {**self._by_first.get(None, {}), **self._by_first.get(route.key[0], {})}
+        wanted: dict[Subscriber, tuple[Interest, ...]] = {}
+        for number in sorted(numbered):
+            subscriber, interest = numbered[number]
+            if interest.wants_route(self.rule.route_by, route.key):
+                wanted[subscriber] = (*wanted.get(subscriber, ()), interest)
+        return wanted
 
 
 def _no_key(event: Any) -> str:

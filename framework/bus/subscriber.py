@@ -334,12 +334,12 @@ class Subscriber:
 
         def call(event: Any) -> None:
             """Leave failures, and what comes after a handler, to the driver."""
-            self.event = event
             try:
                 result = handler(event)
                 if result.__class__ is CoroutineType and not start(result):
                     self._pause(event)
             except CancelledError as error:
+                self.event = event
                 self.failed(event.__class__, error)
 
         return call

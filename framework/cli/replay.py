@@ -1,12 +1,15 @@
 """`headrace replay JOURNAL --verify`: plays a recording again and compares every command.
 
-    0    every command is equal
+    0    every command is equal, and every entry that the order log has of the core
     1    the first difference is shown, with the event before it
     2    a run, or the whole recording, cannot be verified: why
 
 The inputs lie beside the journal, in `<journal path>.inputs/`. Python must be of the version that
 recorded; it is started again where PYTHONHASHSEED differs. Each session begins as it did: with
-the entries that the order log held by then, by the start-up path that every process takes.
+the entries that the order log held by then, by the start-up path that every process takes. What a
+strategy does is compared with the commands it gave. What a front door or anybody else outside
+asked is an input and is asked again. Whatever followed from either, and was written into the order
+log, is compared with that byte for byte (`framework/cli/replay_log.py`).
 """
 
 import argparse
@@ -15,6 +18,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,7 @@ import msgspec
 
 from framework.cli.hash_seed import start_again
 from framework.cli.logs import configure_logging
+from framework.cli.replay_log import RecordedLog
 from framework.engine.playback import Playback, PlaybackClock, Verdict
 from framework.engine.record_cursor import Difference, RecordCursor
 from framework.engine.session_start import (
@@ -34,7 +39,7 @@ from framework.engine.session_start import (
 from framework.errors import ConfigError, DataError
 from framework.interfaces import OrderLog
 from framework.model.inputs import SessionStarted
-from framework.model.records import AlertRaised, Record
+from framework.model.records import AlertRaised
 from framework.net.connectors import no_connector
 from framework.runtime.journal import inputs_directory, opened
 from framework.runtime.services import Services
@@ -47,16 +52,15 @@ from framework.settings.loading import load
 from framework.settings.structs import LoggingSettings, LogLevel, Settings
 from framework.simulation.loop import SimulatedLoop, seeded_random
 from framework.store.copies import whole_rows
-from framework.store.entries import record_of
+from framework.store.entries import Row
 from framework.store.input_log import read_segments
-from framework.store.memory import MemoryLog
-from framework.store.opening import SQLITE, open_for_reading
+from framework.store.opening import SQLITE, open_for_reading, sqlite_path
 
 EXIT_EQUAL, EXIT_DIFFERENT, EXIT_UNVERIFIABLE = 0, 1, 2
 MOST_ROUNDS = 1 << 60  # virtual time stands still in a replay: rounds at one instant mean nothing
 
-ReadOrders = Callable[[int], Iterable[Record]]
-"""Returns the entries of the order log up to a position, oldest first."""
+ReadRows = Callable[[], Iterable[Row]]
+"""Returns the rows of the order log, oldest first."""
 
 SettingsOf = Callable[[SessionStarted], Settings]
 """Returns the settings of a recorded session."""
@@ -81,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         settings_of,
         read_segments(directory),
         environment=os.environ,
-        read_orders=partial(read_order_log, journal),
+        read_rows=partial(read_order_log, journal),
     )
     return report(verdicts, options.run)
 
@@ -91,12 +95,13 @@ def replay(
     entries: Iterable[tuple[int, int, bytes]],
     *,
     environment: Mapping[str, str],
-    read_orders: ReadOrders = lambda _: (),
+    read_rows: ReadRows = tuple,
 ) -> list[Verdict]:
     """Play every session of a recording; the first difference ends it.
 
     Raises:
         DataError: the recording does not fit this process.
+        JournalDamaged: the order log is not whole.
         ConfigError: the settings are not those of a session.
     """
     records = RecordCursor(entries)
@@ -105,7 +110,7 @@ def replay(
         reason = obstacle(start, environment)
         if reason:
             raise DataError(f"epoch {start.epoch} cannot be verified: {reason}")
-        order_log = RecordedLog(start, read_orders(start.order_position))
+        order_log = RecordedLog(start, read_rows())
         verdicts.append(_play_session(settings_of(start), start, records, order_log))
         if verdicts[-1].difference is not None:
             break
@@ -113,7 +118,7 @@ def replay(
 
 
 def _play_session(
-    settings: Settings, start: SessionStarted, records: RecordCursor, order_log: OrderLog
+    settings: Settings, start: SessionStarted, records: RecordCursor, order_log: RecordedLog
 ) -> Verdict:
     """Play one session on a loop of its own."""
 
@@ -128,8 +133,9 @@ def _play_session(
         services.block_accounts()
         playback = Playback(system.engine, system.runs, start, records, clock)
         playback.keep_outside(system.alerts, "raise_")
+        order_log.differ = playback.differ_in_log
         playback.begin_session(partial(_begin, system, settings, order_log, start))
-        return await playback.play()
+        return _with_log(await playback.play(), order_log)
 
     loop = SimulatedLoop(seed=start.seed, max_rounds=MOST_ROUNDS)
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
@@ -140,27 +146,21 @@ def _play_session(
 
 
 def _begin(system: System, settings: Settings, order_log: OrderLog, start: SessionStarted) -> None:
-    """Do what `Keeping.begin` does, as the build that recorded it."""
+    """Do what `Keeping.begin` does, as the build that recorded it and its configuration."""
     session = Session(system, settings, order_log)
     states = StateKeeper(system.engine, system.runs)
     by_us = opened(settings, order_log, start.time_ns)
-    session.begin(msgspec.structs.replace(by_us, build=start.version), reads=True)
+    as_then = msgspec.structs.replace(by_us, build=start.version, config_hash=start.config_hash)
+    session.begin(as_then, reads=True)
     states.start(session.states)
 
 
-class RecordedLog(MemoryLog):
-    """The order log as a session found it; lets nothing out: when a command left, records say."""
-
-    def __init__(self, start: SessionStarted, entries: Iterable[Record]) -> None:
-        super().__init__(journal_id=start.journal_id)
-        self.epoch = start.epoch
-        for entry in entries:
-            self.append(entry)
-
-    @property
-    def durable_position(self) -> int:
-        """Nothing."""
-        return 0
+def _with_log(verdict: Verdict, order_log: RecordedLog) -> Verdict:
+    """Add what came of the order log: how much was compared, and what nothing was held against."""
+    lost, unfounded = verdict.lost, order_log.unfounded
+    if unfounded and not lost and verdict.difference is None:
+        lost = f"the inputs end before what the order log has from entry {unfounded} on"
+    return msgspec.structs.replace(verdict, entry_count=order_log.compared_count, lost=lost)
 
 
 def _tell_nobody(_: AlertRaised) -> None:
@@ -174,18 +174,17 @@ async def _refuse(_: Any) -> Any:
 # -- what belongs to a journal ---------------------------------------------------------------------
 
 
-def read_order_log(journal: str, position: int) -> Iterable[Record]:
-    """Yield the entries of the journal at a URL up to a position, oldest first."""
-    if not position:
+def read_order_log(journal: str) -> Iterable[Row]:
+    """Yield the rows of the journal at a URL, oldest first; nothing where its file is gone.
+
+    Raises:
+        JournalDamaged: one is not what it was.
+    """
+    if not sqlite_path(journal).exists():
+        print(f"{sqlite_path(journal)} is not there: nothing is compared with an order log")
         return
-    reading = open_for_reading(journal)
-    try:
-        for row in whole_rows(reading):
-            if row[0] > position:
-                return
-            yield record_of(row, reading.place)
-    finally:
-        reading.close()
+    with closing(open_for_reading(journal)) as reading:
+        yield from whole_rows(reading)
 
 
 def recorded_settings(start: SessionStarted, path: str | None) -> Settings:
@@ -226,7 +225,9 @@ def report(verdicts: Sequence[Verdict], only: str | None) -> int:
     for verdict in verdicts:
         print(
             f"session {verdict.epoch}: {verdict.record_count} records played, "
-            f"{verdict.command_count} commands compared"
+            f"{verdict.command_count} commands compared, "
+            f"{verdict.outside_count} from outside given again and their answers compared, "
+            f"{verdict.entry_count} entries of the order log compared"
         )
         for run, reason in verdict.unverifiable.items():
             if only in (None, run):
@@ -241,13 +242,18 @@ def report(verdicts: Sequence[Verdict], only: str | None) -> int:
             print("\n".join(_difference_lines(verdict.difference, only)))
             return EXIT_DIFFERENT
     if code == EXIT_EQUAL:
+        if any(verdict.entry_count for verdict in verdicts):
+            print("what the order log holds is what follows from the inputs")
         print("every command is equal" if only is None else f"every command of {only} is equal")
     return code
 
 
 def _difference_lines(difference: Difference, only: str | None) -> list[str]:
     run = difference.run or "the core"
-    lines = [f"first difference, at record {difference.position}, in {run}:"]
+    place = f"at record {difference.position}"
+    if difference.entry:
+        place = f"at entry {difference.entry} of the order log, behind record {difference.position}"
+    lines = [f"first difference, {place}, in {run}:"]
     if only is not None and difference.run != only:
         lines.append(f"  (run {only} is equal up to there, and cannot be judged beyond it)")
     return [

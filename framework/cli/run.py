@@ -21,7 +21,7 @@ from framework.settings.document import read_text
 from framework.settings.loading import load, located
 from framework.settings.modes import Mode
 from framework.settings.secrets import redact
-from framework.settings.structs import Settings
+from framework.settings.structs import LogLevel, Settings
 
 if TYPE_CHECKING:
     from framework.model.orders import Fill
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 THREADS_S = 1.0  # what threads have to end at the end
 SWITCH_INTERVAL_S = 0.0005  # halves what a durable commit waits for the interpreter lock
+
+SHOWING_FILLS = (LogLevel.DEBUG, LogLevel.INFO)
 
 MARK_DIGITS = 9  # a mid of two floats has more, none of which mean anything
 
@@ -115,7 +117,8 @@ async def run_until_stopped(
     try:
         async with Runtime(settings, interrupts_handlers=True, config=config) as runtime:
             freeze_objects()
-            runtime.engine.bus.on(Fill)(lambda fill: log_fill(log, fill))
+            if settings.logging.level in SHOWING_FILLS:
+                runtime.engine.bus.on(Fill)(lambda fill: log_fill(log, fill))
             log.info("started", **beginning(settings, runtime))
             tell_addresses(runtime.addresses)
             with anyio.move_on_after(limit_s) as waiting:

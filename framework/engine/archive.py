@@ -29,6 +29,7 @@ from framework.model.reports import (
     RequestInDoubt,
     RequestRefused,
 )
+from framework.orders.denied import denied_order
 from framework.orders.lifecycle import OrderFacts
 from framework.orders.order_state import OrderState, highest
 from framework.orders.registry import OrderRegistry
@@ -68,6 +69,8 @@ class Archive:
         """Return the last state of the order a run asked for under this key."""
         order_id = self._ids.order_id(run, key)
         entries = self._entries(order_id)
+        if not entries:  # as of almost every key that is asked about
+            return None
         for entry in entries:
             if isinstance(entry, Order):
                 return entry
@@ -78,15 +81,22 @@ class Archive:
         """Return an order with everything the log has of it; None if it never left our gate."""
         return self._rebuild(registry, self._entries(order_id))
 
+    def recall(self, registry: OrderRegistry, order_id: str) -> OrderState | None:
+        """Return an order to be shown, a DENIED one too; None: nothing is known of it."""
+        return self.rebuild(registry, self._entries(order_id))
+
+    def rebuild(self, registry: OrderRegistry, entries: Sequence[Record]) -> OrderState | None:
+        """Return the order that these are all entries of, oldest first; a DENIED one too."""
+        order = self._rebuild(registry, entries)
+        return denied_order(registry, entries, self._instrument) if order is None else order
+
     def attach(self, registry: OrderRegistry) -> None:
         """Let a registry ask here."""
         registry.archive = self
 
     def _entries(self, order_id: str) -> list[Record]:
-        before = self.before
-        return [
-            entry for at, entry in self._log.of_order(order_id) if before is None or at < before
-        ]
+        before, found = self.before, self._log.of_order(order_id)
+        return [entry for at, entry in found if before is None or at < before]
 
     def _rebuild(self, registry: OrderRegistry, entries: Sequence[Record]) -> OrderState | None:
         order: OrderState | None = None

@@ -28,7 +28,7 @@ AWAIT_SNAPSHOTS = RecoveryOptions(can_request_snapshot=False)
 SNAPSHOTS_PER_SECOND = 20  # requests to one venue: 500 gaps at once make no storm (R-41)
 SECOND_NS = 1_000_000_000
 FEED = "feed"  # the link of market data
-UP = (ConnectionState.CONNECTING, ConnectionState.CONNECTED, ConnectionState.STREAMING)
+UP = (ConnectionState.CONNECTED, ConnectionState.STREAMING)
 
 
 class Permits:
@@ -85,12 +85,23 @@ class Books:
             self._lose(gap.instrument, recovery)
 
     def on_connection(self, change: ConnectionChanged) -> None:
-        """Step a lost link: what was missed meanwhile is missing in every book of the venue."""
-        if change.link != FEED or change.state in UP:
+        """Step a lost link: what was missed meanwhile is missing in every book of the venue.
+
+        Nothing is asked for until it is up again; from then on the steps of recovery count anew.
+        """
+        if change.link != FEED or change.state is ConnectionState.CONNECTING:
             return
+        now_ns = self._clock.now_ns
         for instrument, recovery in self._recoveries.items():
-            if venue_of(instrument) == change.venue:
-                self._lose(instrument, recovery)
+            if venue_of(instrument) != change.venue:
+                continue
+            if change.state in UP:
+                is_streaming = change.state is ConnectionState.STREAMING
+                outputs = recovery.regain_link(now_ns, is_streaming=is_streaming)
+            else:
+                outputs = recovery.lose_link(now_ns)
+            self._act(outputs, instrument, now_ns)
+            self._arm(instrument, recovery)
 
     def _lose(self, instrument: str, recovery: BookRecovery) -> None:
         now_ns = self._clock.now_ns
@@ -102,10 +113,12 @@ class Books:
         due_ns = recovery.next_due_ns
         if due_ns is not None and self._due_ns.get(instrument) != due_ns:
             self._due_ns[instrument] = due_ns
-            self._clock.call_at(due_ns, partial(self._on_time, instrument))
+            self._clock.call_at(due_ns, partial(self._on_time, instrument, due_ns))
 
-    def _on_time(self, instrument: str) -> None:
-        self._due_ns.pop(instrument, None)
+    def _on_time(self, instrument: str, due_ns: int) -> None:
+        if self._due_ns.get(instrument) != due_ns:
+            return  # another deadline took its place: two that both go on would never end
+        del self._due_ns[instrument]
         recovery, now_ns = self._recoveries[instrument], self._clock.now_ns
         self._act(recovery.on_time(now_ns), instrument, now_ns)
         self._arm(instrument, recovery)

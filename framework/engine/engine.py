@@ -39,6 +39,7 @@ from framework.model.reports import (
 )
 from framework.orders.registry import OrderRegistry
 from framework.orders.submission import OrderDesk
+from framework.portfolio.exposure import PositionView
 from framework.portfolio.ledger import Ledger
 from framework.risk.gate import Gate
 
@@ -82,7 +83,7 @@ class Engine:
         self.gate = Gate(())
         self.starting: dict[str, Callable[[], None]] = {}  # by run: what its start is to do
         self.fill_listeners: list[Callable[[Fill], None]] = []
-        self.change_listeners: list[Callable[[str, str], None]] = []
+        self.views: dict[str, dict[str, PositionView]] = {}  # by run and instrument: still true
         self.record_listeners: list[Callable[[Record], None]] = []
         self.desk = OrderDesk(
             ids=ids,
@@ -199,9 +200,10 @@ class Engine:
         self.outputs.release()
 
     def position_changed(self, run: str, instrument: str) -> None:
-        """Tell who asks that a run's position or open orders of an instrument changed."""
-        for listener in self.change_listeners:
-            listener(run, instrument)
+        """Forget the view of an instrument: a run's position or open orders of it changed."""
+        views = self.views.get(run)
+        if views:
+            views.pop(instrument, None)
 
     def _define(self, event: InstrumentChanged) -> None:
         if event.instrument not in self.instruments:

@@ -18,12 +18,18 @@ class MarketState:
 
     def quote(self, instrument: str) -> Quote | None:
         """Return the newest quote."""
-        quote: Quote | None = self._bus.newest(Quote, instrument)
+        sources = self._sources.get(instrument)
+        quote: Quote | None = (
+            self._bus.newest(Quote, instrument) if sources is None else sources[0].newest
+        )
         return quote
 
     def trade(self, instrument: str) -> Trade | None:
         """Return the newest trade."""
-        trade: Trade | None = self._bus.newest(Trade, instrument)
+        sources = self._sources.get(instrument)
+        trade: Trade | None = (
+            self._bus.newest(Trade, instrument) if sources is None else sources[1].newest
+        )
         return trade
 
     def candle(self, instrument: str) -> Candle | None:

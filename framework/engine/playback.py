@@ -75,6 +75,9 @@ class PlaybackClock:
 class Verdict(msgspec.Struct, frozen=True):
     """What the replay of one session came to. `unverifiable` gives the reason per run.
 
+    `command_count` are the strategies' commands that were compared; `outside_count` those that
+    came from outside every strategy (front doors, stop policies, whoever embeds the runtime) and
+    were given again, their answers compared; `entry_count` the compared entries of the order log.
     `lost` says why the rest of the session could not be played at all.
     """
 
@@ -86,6 +89,8 @@ class Verdict(msgspec.Struct, frozen=True):
     unverifiable: dict[str, str]
     lost: str = ""
     changed_code: tuple[str, ...] = ()
+    outside_count: int = 0
+    entry_count: int = 0
 
 
 class Playback:
@@ -107,6 +112,7 @@ class Playback:
     ) -> None:
         self.records = records
         self.command_count = 0
+        self.outside_count = 0
         self.difference: Difference | None = None
         self.engine = engine
         self._clock = clock
@@ -193,6 +199,7 @@ class Playback:
             unverifiable={line.name: line.unverifiable for line in self.lines if line.unverifiable},
             lost=self._lost,
             changed_code=changed_code(self._start, self._runs),
+            outside_count=self.outside_count,
         )
 
     async def _play(self, record: InputRecord) -> None:
@@ -270,16 +277,33 @@ class Playback:
         """Note the first difference: of the record at hand, or of the one that comes next."""
         if self.difference is not None or self._is_over:
             return
-        before = self._input
-        if line is not None and line.subscriber.event is not None:
-            before = f"event {line.subscriber.sequence}: {line.subscriber.event!r}"
         self.difference = Difference(
             position=self.records.position + (record is None),
             run="" if line is None else line.name,
             recorded=in_words(self.peek() if record is None else record),
             replayed=replayed,
-            before=before,
+            before=self._before(line),
         )
+
+    def differ_in_log(self, entry: int, written: str, replayed: str) -> None:
+        """Note that the order log has another entry there than this session comes to."""
+        if self.difference is not None or self._is_over:
+            return
+        owner = self.line_of(self._owner)
+        self.difference = Difference(
+            position=self.records.position,
+            run="" if owner is None else owner.name,
+            recorded=written,
+            replayed=replayed,
+            before=self._before(owner),
+            entry=entry,
+        )
+
+    def _before(self, line: PlayedRun | None) -> str:
+        """Return what was handled when something differed."""
+        if line is not None and line.subscriber.event is not None:
+            return f"event {line.subscriber.sequence}: {line.subscriber.event!r}"
+        return self._input
 
     def peek(self) -> InputRecord | None:
         """Return the next record that what is played now may have caused."""
@@ -351,6 +375,8 @@ class Playback:
     def _inject(self, record: CommandIssued) -> None:
         line = self.line_of(record.run)
         if line is None:
+            self._input = f"a command from outside: {in_words(record)}"
+            self.outside_count += 1
             inject(self, None, self.engine.desk, record)
         elif line.unverifiable:
             line.desk.inject(record)

@@ -22,13 +22,17 @@ SHOWN = 2_000  # characters of one value
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """Where the replay parts from the record; `before` is the event that was handled then."""
+    """Where the replay parts from the record; `before` is the event that was handled then.
+
+    `entry` is the place in the order log, where it is that which differs.
+    """
 
     position: int
     run: str
     recorded: str
     replayed: str
     before: str
+    entry: int = 0
 
 
 class RecordCursor:

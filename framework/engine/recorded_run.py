@@ -69,12 +69,13 @@ class Following(deque[Any]):
         super().__init__()
         self.number = 0
         self._hear = hear
+        self._append = super().append
 
     def append(self, event: Any) -> None:
         """Take in one more."""
         self._hear(self.number, event)
         self.number += 1
-        super().append(event)
+        self._append(event)
 
 
 class Line:

@@ -97,16 +97,17 @@ class Restoring:
             wants=_nobody,
             record=_nothing,
         )
-        self._application.after_change.append(self._after_change)
+        self._application.after_change += [parts.openings.after_change, self._after_change]
         self._closed: deque[str] = deque()
         self._kept = KeptOrders(parts.registry, parts.ledger)
         self._steps: dict[type, Callable[..., object]] = {
-            **dict.fromkeys((*FACTS, CashBooked, Settled), self._application.apply),
+            **dict.fromkeys(FACTS, self._application.apply),
+            **dict.fromkeys((CashBooked, Settled), self._book),
             **dict.fromkeys(MAKES_ORDER, self._make),
             **dict.fromkeys(REQUESTS, self._advance),
             **dict.fromkeys(NEWEST, parts.note),
             InstrumentChanged: self._found,
-            PositionAssigned: parts.ledger.assign,
+            PositionAssigned: self._assign,
             Run: parts.runs.restore,
             VenueState: self._reconciled,
         }
@@ -116,6 +117,7 @@ class Restoring:
         """Take a snapshot over."""
         parts = self._parts
         parts.ledger.load_state(snapshot.ledger)
+        parts.openings.load_state(snapshot.openings, self._instruments)
         for saved in snapshot.orders:
             self._load_order(saved)
         for run in snapshot.runs:
@@ -199,6 +201,16 @@ class Restoring:
         if order_id and order_id not in self._registry.orders:
             self._registry.find(order_id)
 
+    def _book(self, record: CashBooked | Settled) -> None:
+        self._application.apply(record)
+        self._parts.openings.note(record)
+        self._parts.openings.catch_up()
+
+    def _assign(self, record: PositionAssigned) -> None:
+        self._parts.ledger.assign(record)
+        self._parts.openings.note(record)
+        self._parts.openings.catch_up()
+
     def _advance(self, record: Record) -> None:
         order = self._registry.get(order_of(record))
         if order is not None:
@@ -279,6 +291,7 @@ def restore(
         restoring.apply(position, record)
         count += 1
     restoring.finish()
+    parts.restored_position = position
     return Restored(after, position, count, tuple(notes))
 
 

@@ -78,11 +78,10 @@ class RunContext:
         self._command_count = 0
         self._item = (-1, -1)  # what `_item_ns` was read for
         self._item_ns = 0
-        self._views: dict[str, PositionView] = {}
+        self._views = engine.views.setdefault(run, {})
         self._timers: dict[str, TimerHandle] = {}
         self._watched: list[tuple[str, str, str]] = []
         self.blocked_reason = ""
-        engine.change_listeners.append(self._forget_view)
 
     # -- time --------------------------------------------------------------------------------
 
@@ -364,10 +363,6 @@ class RunContext:
             view = self._views[instrument] = self._engine.desk.position_view(self.run, instrument)
             return view
 
-    def _forget_view(self, run: str, instrument: str) -> None:
-        if run == self.run:
-            self._views.pop(instrument, None)
-
     def account(self) -> Account:
         """Return the balances of this run's account."""
         engine = self._engine
@@ -456,8 +451,6 @@ class RunContext:
             if feed is not None:
                 feed.unsubscribe(instrument, FEED_CHANNEL.get(channel, channel), interval)
         self._watched.clear()
-        if self._forget_view in self._engine.change_listeners:
-            self._engine.change_listeners.remove(self._forget_view)
 
 
 def _exact(value: Number, convert: Callable[[Number], Decimal]) -> Decimal:

@@ -1,8 +1,9 @@
 """The core's state as bytes and back: what a start needs besides the end of the log.
 
 A snapshot holds the open orders with everything known about them (and the closed ones that still
-decide about others), positions, cash, runs, and of every kind of record that tells how something
-stands now the newest one. Other closed orders are not in it: the log answers for them. It is a
+decide about others), positions and since when they are held, cash, runs, and of every kind of
+record that tells how something stands now the newest one. Other closed orders are not in it: the
+log answers for them. It is a
 shortcut and nothing more: without one, or with one that cannot be read, the whole log is read.
 """
 
@@ -32,14 +33,14 @@ from framework.model.runs import Run
 from framework.orders.external import RecentIds
 from framework.orders.kept import KeptOrders
 from framework.orders.lifecycle import OrderFacts
+from framework.orders.openings import Opening, Openings
 from framework.orders.order_state import OrderState
 from framework.orders.registry import OrderRegistry
 from framework.portfolio.ledger import Ledger
 from framework.portfolio.ledger_state import HoldingState, LedgerState
 from framework.portfolio.runs import Runs
 
-VERSION = 2  # a build that does not know exits and trails that were changed would lose them
-READABLE = (1, VERSION)
+VERSION = 3  # those before do not say since when positions are held: the log does
 NEWEST: dict[type, Callable[[Record], str]] = {
     GateSet: lambda record: getattr(record, "by", ""),
     StrategyState: lambda record: getattr(record, "run", ""),
@@ -96,13 +97,14 @@ class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
     recent: tuple[RecentId, ...] = ()
     forgotten_ns: dict[str, int] = {}
     reconciled_ns: dict[str, int] = {}
+    openings: tuple[Opening, ...] = ()
 
 
 class CoreParts(msgspec.Struct):
     """The parts of the core whose state survives a restart.
 
     `newest` holds the newest record of each key of the kinds in `NEWEST`; `reconciled_ns` is the
-    reconciliation's own.
+    reconciliation's own; `restored_position` is where the log ended at the start (0: it was empty).
     """
 
     registry: OrderRegistry
@@ -111,9 +113,12 @@ class CoreParts(msgspec.Struct):
     recent: RecentIds
     reconciled_ns: dict[str, int]
     newest: dict[tuple[str, str], Record]
+    openings: Openings
+    restored_position: int = 0
 
     def note(self, record: Record) -> None:
         """Keep a record that tells how something stands now; call it for all that is logged."""
+        self.openings.note(record)
         key = NEWEST.get(type(record))
         if key is not None:
             self.newest[type(record).__name__, key(record)] = record
@@ -141,6 +146,7 @@ def take_snapshot(parts: CoreParts, *, journal_id: str, position: int) -> Snapsh
         tuple(RecentId(*entry) for entry in recent.entries()),
         dict(recent.forgotten_ns),
         dict(parts.reconciled_ns),
+        parts.openings.state(),
     )
 
 
@@ -163,7 +169,7 @@ def from_bytes(state: bytes) -> Snapshot:
         snapshot = msgspec.msgpack.decode(body, type=Snapshot)
     except (msgspec.MsgspecError, ArithmeticError) as error:
         raise JournalError(f"the snapshot cannot be read: {error}") from error
-    if snapshot.version not in READABLE:
+    if snapshot.version != VERSION:
         raise JournalError(f"the snapshot is of version {snapshot.version}, not {VERSION}")
     return snapshot
 

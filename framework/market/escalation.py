@@ -4,11 +4,12 @@ No I/O and no clock. While an instrument waits for a snapshot:
 
     at once (or when `permit` allows)   RequestSnapshot, again every `request_ns`
     after `resubscribe_ns`              Resubscribe
-    after `reconnect_ns`                Reconnect, again every `reconnect_ns`
+    after `reconnect_ns`                Reconnect, again after twice as long each time (at most 32)
     after `alert_ns`                    Alert, again every `alert_ns`
 
 Where the venue answers no requests, the wait before `Resubscribe` is `request_ns`. A new
-connection starts the steps again, except that of the alert: it counts from the first loss.
+connection starts the steps again, except that of the alert: it counts from the first loss. While
+the link is down nobody can be asked, and it comes back by itself: only the alert counts on.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from collections.abc import Callable
 import msgspec
 
 from framework.model.book_recovery import Deadlines
+
+MOST_DOUBLINGS = 5  # of the time between two reconnects that did not help
 
 
 class RequestSnapshot(msgspec.Struct, frozen=True, gc=False, tag="request_snapshot"):
@@ -83,22 +86,28 @@ class Escalation:
         self._link_since_ns = 0
         self._alerted_ns = 0
         self._is_resubscribed = False
+        self._reconnects = 0  # since all was in order
+        self._is_link_up = True
 
     @property
     def next_due_ns(self) -> int | None:
         """When `due` has something to say next; None while nothing is open."""
         if self._waiting_since_ns is None or not self._due_ns:
             return None
-        steps = [self._resubscribe_ns, self._link_since_ns + self._deadlines.reconnect_ns]
+        alert_ns = self._alerted_ns + self._deadlines.alert_ns
+        if not self._is_link_up:
+            return alert_ns
+        steps = [self._resubscribe_ns, self._reconnect_ns]
         steps = steps[1:] if self._is_resubscribed else steps
         asks = self._due_ns.values() if self._can_request else ()
-        return min(*steps, self._alerted_ns + self._deadlines.alert_ns, *asks)
+        return min(*steps, alert_ns, *asks)
 
     def open(self, instrument: str, now_ns: int, *, ask_at_ns: int) -> None:
         """Wait for a snapshot of `instrument`, asking from `ask_at_ns` on; no news if it waits."""
         if self._waiting_since_ns is None:
             self._waiting_since_ns = self._link_since_ns = self._alerted_ns = now_ns
             self._is_resubscribed = False
+            self._reconnects = 0
         if instrument not in self._due_ns:
             self._attempts[instrument] = 0
             self._due_ns[instrument] = self._spaced(instrument, ask_at_ns)
@@ -128,19 +137,31 @@ class Escalation:
         for instrument in self._due_ns:
             self._due_ns[instrument] = self._spaced(instrument, ask_at_ns)
 
+    def lose_link(self) -> None:
+        """The link is down: no steps until `regain_link`."""
+        self._is_link_up = False
+
+    def regain_link(self, now_ns: int, *, ask_at_ns: int) -> None:
+        """The link is up: the steps begin anew."""
+        self._is_link_up = True
+        self.restart_link(now_ns, ask_at_ns=ask_at_ns)
+
     def due(self, now_ns: int) -> list[Request]:
         """Return what is to be done by now, each thing once per turn."""
         since_ns = self._waiting_since_ns
         if since_ns is None:
             return []
-        requests: list[Request] = list(self._snapshot_requests(now_ns))
         age_ns = now_ns - since_ns
-        if not self._is_resubscribed and now_ns >= self._resubscribe_ns:
-            self._is_resubscribed = True
-            requests.append(Resubscribe(self._stream, age_ns))
-        if now_ns >= self._link_since_ns + self._deadlines.reconnect_ns:
-            self._link_since_ns = now_ns
-            requests.append(Reconnect(self._stream, age_ns))
+        requests: list[Request] = []
+        if self._is_link_up:
+            requests += self._snapshot_requests(now_ns)
+            if not self._is_resubscribed and now_ns >= self._resubscribe_ns:
+                self._is_resubscribed = True
+                requests.append(Resubscribe(self._stream, age_ns))
+            if now_ns >= self._reconnect_ns:
+                self._link_since_ns = now_ns
+                self._reconnects += 1
+                requests.append(Reconnect(self._stream, age_ns))
         if now_ns >= self._alerted_ns + self._deadlines.alert_ns:
             self._alerted_ns = now_ns
             requests.append(Alert(self._stream, tuple(self._due_ns), age_ns))
@@ -152,6 +173,11 @@ class Escalation:
             self._deadlines.resubscribe_ns if self._can_request else self._deadlines.request_ns
         )
         return self._link_since_ns + wait_ns
+
+    @property
+    def _reconnect_ns(self) -> int:
+        doublings = min(self._reconnects, MOST_DOUBLINGS)
+        return self._link_since_ns + (self._deadlines.reconnect_ns << doublings)
 
     def _spaced(self, instrument: str, time_ns: int) -> int:
         asked_ns = self._asked_ns.get(instrument)

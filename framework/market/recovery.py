@@ -179,6 +179,22 @@ class BookRecovery:
         self._escalation.restart_link(now_ns, ask_at_ns=self._first_ask_ns(now_ns))
         return outputs
 
+    def lose_link(self, now_ns: int) -> list[Output]:
+        """Make all books STALE, and ask for nothing until `regain_link`: nobody could hear it."""
+        self._escalation.lose_link()
+        return self.reset(now_ns)
+
+    def regain_link(self, now_ns: int, *, is_streaming: bool) -> list[Output]:
+        """Begin the steps to a new snapshot anew: the link is up.
+
+        Call it when it is connected and again when it streams: a snapshot is asked for at once only
+        then, since before that a venue may not send what follows it.
+        """
+        wait_ns = 0 if is_streaming else self._options.deadlines.request_ns
+        ask_at_ns = max(self._first_ask_ns(now_ns), now_ns + wait_ns)
+        self._escalation.regain_link(now_ns, ask_at_ns=ask_at_ns)
+        return self._due(now_ns)
+
     def _arrive(self, first: int, message: Message) -> list[Output]:
         """Judge one message of the stream and do what follows."""
         tracker = self._tracker

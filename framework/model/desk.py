@@ -81,11 +81,23 @@ class DeskOrder(msgspec.Struct, frozen=True, gc=False):
     take_profit: Decimal | None = None
 
 
+class Cursor(msgspec.Struct, frozen=True, gc=False):
+    """A row of a list, behind which the next part of it begins, even once the row has left it.
+
+    `time_ns` is what the list is sorted by: the order's creation or last change, the execution's
+    time; `execution_id` is "" in a list of orders.
+    """
+
+    time_ns: int
+    order_id: str
+    execution_id: str = ""
+
+
 class OrderQuery(msgspec.Struct, frozen=True, gc=False):
     """Which orders: every condition that is set must hold. Newest first, at most `limit`.
 
     `since_ns` is inclusive, `until_ns` exclusive, both of the time of creation. `by_update` sorts
-    by the last change instead. `after` is the id of the order behind which the answer begins.
+    by the last change instead. `after` is the row behind which the answer begins.
     """
 
     instrument: str | None = None
@@ -97,13 +109,13 @@ class OrderQuery(msgspec.Struct, frozen=True, gc=False):
     until_ns: int | None = None
     limit: int | None = None
     by_update: bool = False
-    after: str | None = None
+    after: Cursor | None = None
 
 
 class FillQuery(msgspec.Struct, frozen=True, gc=False):
     """Which executions; newest first. `since_ns` is inclusive, `until_ns` exclusive.
 
-    `after` is the id of the execution behind which the answer begins.
+    `after` is the row behind which the answer begins.
     """
 
     instrument: str | None = None
@@ -111,14 +123,14 @@ class FillQuery(msgspec.Struct, frozen=True, gc=False):
     since_ns: int | None = None
     until_ns: int | None = None
     limit: int | None = None
-    after: str | None = None
+    after: Cursor | None = None
 
 
 class DeskPosition(msgspec.Struct, frozen=True, gc=False):
     """What a run holds of an instrument, valued at `price` (None: no price is known).
 
     `quantity` is signed. `unrealised` is zero without a price. `opened_ns` is when it last was
-    flat or changed sides, `updated_ns` its last fill, as far as this process knows.
+    flat or changed sides, `updated_ns` its last fill or booking; both go on over restarts.
     """
 
     account: str

@@ -130,7 +130,14 @@ NO_BUCKET = Bucket()
 
 
 class OrderIntent(
-    msgspec.Struct, frozen=True, gc=False, tag="order_intent", rename={"type": "order_type"}
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    tag="order_intent",
+    rename={"type": "order_type"},
+    # It is written down three times: less than half the bytes and the time. A default of a field
+    # can therefore never be changed: it is what journals mean by leaving the field out.
+    omit_defaults=True,
 ):
     """One wish to trade: the same through every door, gate, registry and broker.
 
@@ -158,7 +165,8 @@ class OrderIntent(
     post_only: bool = False
     reduce_only: bool = False
     display_quantity: Decimal | None = None
-    bucket: Bucket = NO_BUCKET
+    # Of a plain default the very object is left out and its equal is not: bytes would differ.
+    bucket: Bucket = msgspec.field(default_factory=lambda: NO_BUCKET)
     exits: Exits | None = None
     oco_group: str = ""
     tags: tuple[str, ...] = ()

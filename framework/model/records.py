@@ -24,7 +24,7 @@ from framework.model.orders import (
 )
 from framework.model.protection import ProtectionState
 from framework.model.reports import OrderFact
-from framework.model.runs import Run
+from framework.model.runs import Execution, Run
 from framework.model.venue_state import ExecutionReport, OrderNotFound, OrderReport, VenueState
 
 
@@ -104,6 +104,14 @@ class AdoptOrder(msgspec.Struct, frozen=True, gc=False, tag="adopt_order"):
     venue_order_ids: tuple[str, ...] = ()
 
 
+class IntentDenied(msgspec.Struct, frozen=True, gc=False, tag="intent_denied"):
+    """What was asked for with the DENIED order that follows, where it does not show all of it."""
+
+    order_id: str
+    intent: OrderIntent
+    time_ns: int
+
+
 class PositionAssigned(msgspec.Struct, frozen=True, gc=False, tag="position_assigned"):
     """A person moved a signed quantity at a price from one run of an account to another."""
 
@@ -168,8 +176,21 @@ class AlertRaised(msgspec.Struct, frozen=True, gc=False, tag="alert_raised"):
     count: int = 1
 
 
+class AccountPlace(msgspec.Struct, frozen=True, gc=False):
+    """What an account of the configuration is: where, in which money, how really it trades."""
+
+    account: str
+    venue: str
+    adapter: str
+    currency: str
+    execution: Execution
+
+
 class JournalOpened(msgspec.Struct, frozen=True, gc=False, tag="journal_opened"):
-    """A process start: who wrote what follows, with which build and configuration (R-67)."""
+    """A process start: who wrote what follows, with which build and configuration (R-67).
+
+    `places` has every account that this journal has ever had, those of today as they are today.
+    """
 
     journal_id: str
     epoch: int
@@ -180,6 +201,33 @@ class JournalOpened(msgspec.Struct, frozen=True, gc=False, tag="journal_opened")
     config_hash: str = ""
     seed: int = 0
     python: str = ""
+    places: tuple[AccountPlace, ...] = ()
+
+
+class DataFile(msgspec.Struct, frozen=True, gc=False):
+    """One input file of recorded data, as it was when it was played."""
+
+    path: str
+    byte_count: int
+    sha256: str
+
+
+class DataPlayed(msgspec.Struct, frozen=True, gc=False, tag="data_played"):
+    """The recorded or generated data that a backtest plays to a venue: what stands in for inputs.
+
+    Generated data is a function of `settings_hash` and `seed`; `files` are empty then. The range is
+    that of all venues together: from the first event to the last, None until the end is known.
+    """
+
+    venue: str
+    adapter: str
+    settings_hash: str
+    seed: int
+    files: tuple[DataFile, ...]
+    time_ns: int
+    first_ns: int | None = None
+    last_ns: int | None = None
+    event_count: int = 0
 
 
 class StepFailed(msgspec.Struct, frozen=True, gc=False, tag="step_failed"):
@@ -203,6 +251,7 @@ Record = (
     | ExitsReplaced
     | CoverNoted
     | AdoptOrder
+    | IntentDenied
     | PositionAssigned
     | Run
     | GateSet
@@ -213,6 +262,7 @@ Record = (
     | ProtectionState
     | AlertRaised
     | JournalOpened
+    | DataPlayed
     | StepFailed
     | OrderReport
     | ExecutionReport

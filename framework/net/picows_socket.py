@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
@@ -52,6 +53,7 @@ class PicowsTransport:
     def __init__(self, context: AdapterContext, options: LinkOptions) -> None:
         self._context = context
         self._options = options
+        self._tls: ssl.SSLContext | None = None
 
     async def connect(self, endpoint: Endpoint, intake: Intake) -> "PicowsSocket":
         """Return an open socket; see `Transport.connect`.
@@ -60,10 +62,12 @@ class PicowsTransport:
         when it opens.
         """
         socket = PicowsSocket(intake, self._options.largest_frame)
+        tls = await self._tls_of(endpoint.url)
         try:
             await ws_connect(
                 lambda *_: socket,
                 endpoint.url,
+                ssl_context=tls,
                 websocket_handshake_timeout=self._options.connect_s,
                 enable_auto_pong=False,  # it would not tell of the ping
                 max_frame_size=self._options.largest_frame,
@@ -79,6 +83,12 @@ class PicowsTransport:
         if socket.wire is None:
             raise VenueUnavailable(f"cannot connect: {CUT}")
         return socket
+
+    async def _tls_of(self, url: str) -> ssl.SSLContext | None:
+        """Return the system's TLS settings, read once and beside the loop: it takes 70 ms."""
+        if self._tls is None and url.lower().startswith("wss:"):
+            self._tls = await self._context.blocking(ssl.create_default_context)
+        return self._tls
 
     def _retell(self, error: BaseException) -> None:
         """Raise `error` in our words, if it is one of the network or of picows."""

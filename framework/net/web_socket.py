@@ -4,6 +4,7 @@ A transport opens sockets; a socket carries frames until it is gone. What comes 
 an `Intake`, which counts it and keeps an error of the handler from ending anything (K55).
 """
 
+import ssl
 from collections.abc import Callable
 from typing import Protocol
 
@@ -142,6 +143,10 @@ def refusal(venue: str, status: int, retry_after: str | None, now_ns: int) -> Ve
 
 def unreachable(error: BaseException) -> VenueUnavailable:
     """Return the error for a connect that failed; only the system's own words are repeated."""
+    untrusted = getattr(error, "certificate_error", error)  # aiohttp's own error has it inside
+    if isinstance(untrusted, ssl.SSLCertVerificationError):
+        why = untrusted.verify_message
+        return VenueUnavailable(f"cannot connect: the certificate is not trusted: {why}")
     words = getattr(error, "strerror", None) or type(error).__name__
     return VenueUnavailable(f"cannot connect: {words}")
 

@@ -78,9 +78,7 @@ class FactApplication:
             self._record(fact)
             self._apply_booking(fact)
             return
-        order = self._orders.get(fact.order_id)
-        if order is None:
-            order = self._registry.find(fact.order_id)
+        order = self._orders.get(fact.order_id) or self._registry.find(fact.order_id)
         self._record(fact)
         if order is None:
             self._keep_external(fact)
@@ -100,7 +98,7 @@ class FactApplication:
 
     def mark_sent(self, command: VenueCommand) -> None:
         """Note that a command has been written to the venue; makes no event."""
-        order = self._registry.get(command.order_id)
+        order = self._orders.get(command.order_id)
         if order is None:
             return
         facts = order.facts

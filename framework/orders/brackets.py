@@ -354,8 +354,10 @@ class Brackets:
             self._desk.close(entry.run, entry.instrument, entry.bucket)
 
 
-def _age(bracket: Bracket) -> tuple[int, str]:
-    return bracket.entry.created_ns, bracket.entry.order_id
+def _age(bracket: Bracket) -> tuple[int, str, int, str]:
+    # Not by order id, which is another one in each journal; keys of one instant are counted up.
+    entry = bracket.entry
+    return entry.created_ns, entry.run, len(entry.intent.key), entry.intent.key
 
 
 def _tripped_roles(bracket: Bracket, order: OrderState) -> list[HoldRole]:

@@ -119,6 +119,12 @@ class ExitChanges:
         bracket = self._brackets.by_entry.get(entry.order_id)
         if bracket is None and entry.facts.is_closed:
             return None, None
+        return self.prices_in(bracket, entry)
+
+    def prices_in(
+        self, bracket: Bracket | None, entry: OrderState
+    ) -> tuple[Decimal | None, Decimal | None]:
+        """Return where an entry's stop and target are in its bracket, perhaps one long over."""
         stop, target = (self._price(entry, bracket, role) for role in PRICED)
         return stop, target
 

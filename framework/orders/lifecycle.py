@@ -206,36 +206,31 @@ class OrderFacts(msgspec.Struct, eq=False, gc=False):
         0.49 and 0.79), tested equal to the table.
         """
         if self.is_plain:
-            if self.status is SUBMITTED and isinstance(fact, OrderAccepted):
-                self._accept_at_once(fact)
-                return True
-            if isinstance(fact, OrderFilled) and fact.quantity == self.quantity:
-                self._fill_at_once(fact)
+            if isinstance(fact, OrderAccepted):
+                if self.status is SUBMITTED:
+                    self.status = ACCEPTED
+                    self.is_accepted = self.has_evidence = True
+                    self.submit_state = NONE
+                    if fact.time_ns > self.updated_ns:
+                        self.updated_ns = fact.time_ns
+                    if fact.venue_order_id:
+                        self.venue_order_ids = (fact.venue_order_id,)
+                        self.venue_ids_ns[fact.venue_order_id] = fact.time_ns
+                    return True
+            elif isinstance(fact, OrderFilled) and fact.quantity == self.quantity:
+                self.executions[fact.execution_id] = fact
+                self.filled, self.average_price = fact.quantity, fact.price
+                self.notional = multiply(fact.quantity, fact.price)
+                self.status = FILLED
+                self.is_closed = True
+                self.is_plain = False
+                if not self.has_evidence:
+                    self.has_evidence = True
+                    self.submit_state = NONE
+                if fact.time_ns > self.updated_ns:
+                    self.updated_ns = fact.time_ns
                 return True
         return self.apply_by_table(fact)
-
-    def _accept_at_once(self, fact: OrderAccepted) -> None:
-        self.status = ACCEPTED
-        self.is_accepted = self.has_evidence = True
-        self.submit_state = NONE
-        if fact.time_ns > self.updated_ns:
-            self.updated_ns = fact.time_ns
-        if fact.venue_order_id:
-            self.venue_order_ids = (fact.venue_order_id,)
-            self.venue_ids_ns[fact.venue_order_id] = fact.time_ns
-
-    def _fill_at_once(self, fact: OrderFilled) -> None:
-        self.executions[fact.execution_id] = fact
-        self.filled, self.average_price = fact.quantity, fact.price
-        self.notional = multiply(fact.quantity, fact.price)
-        self.status = FILLED
-        self.is_closed = True
-        self.is_plain = False
-        if not self.has_evidence:
-            self.has_evidence = True
-            self.submit_state = NONE
-        if fact.time_ns > self.updated_ns:
-            self.updated_ns = fact.time_ns
 
     def apply_by_table(self, fact: OrderFact) -> bool:
         """Add one fact, whatever came before: the plain version of `apply`."""

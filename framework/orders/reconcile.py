@@ -14,6 +14,8 @@ go on meanwhile:
                               nothing is in doubt or moved since, and the difference stays the same
                               over the visibility time, at least twice in a row: a fill that lies
                               between two answers looks like a difference once, a real one stays
+    the cash of an account    that was never reconciled is its opening: booked as a deposit, without
+                              an alert, since nothing that was known has changed
 
 The same state twice changes nothing the second time. Made-up records have ids that are functions of
 what they are about.
@@ -23,6 +25,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
+import structlog
 
 from framework.errors import UnknownInstrument
 from framework.interfaces import Clock
@@ -48,6 +51,8 @@ from framework.orders.intake import Intake
 from framework.orders.order_state import OrderState
 from framework.orders.registry import OrderRegistry
 from framework.portfolio.ledger import Ledger
+
+log = structlog.get_logger()
 
 NONE = RequestState.NONE
 HELD = OrderStatus.HELD
@@ -131,6 +136,7 @@ class Reconciliation:
         self._absent: dict[str, int] = {}
         self._seen: dict[str, dict[Difference, int]] = {}  # by account: when first asked
         self._marked_ns: dict[str, int] = {}
+        self._opened: dict[str, set[str]] = {}  # by account that is new: currencies booked so far
         intake.on_unexplained = self._note_unexplained
 
     def since_ns(self, account: str, asked_ns: int) -> int:
@@ -144,6 +150,8 @@ class Reconciliation:
     def apply(self, state: VenueState) -> Findings:
         """Step one state and return what it led to."""
         work = Work()
+        if state.account not in self.reconciled_ns:
+            self._opened.setdefault(state.account, set())
         self._take_reports(state)
         if state.orders is not None:
             self._look_for_ours(state, work)
@@ -327,6 +335,8 @@ class Reconciliation:
             first = next((one for one in cash if one.currency == difference.currency), None)
             if first in certain if first is not None else certain.intersection(found):
                 self._correct_cash(difference, state, work)
+        if len(certain) == len(seen):
+            self._opened.pop(account, None)
         if not work.is_unsettled:
             work.unbacked = unbacked_runs(self._ledger, account)
 
@@ -371,17 +381,24 @@ class Reconciliation:
         account, currency = difference.account, difference.currency
         name = difference.correction_id(state.time_ns)
         instrument = spot_holding_of(self._ledger, account, currency, state.positions or ())
-        what = f"{currency} on account {account!r}: {difference.ours} here, {difference.theirs}"
-        self._alert(
-            "cash_corrected", f"{what} at the venue", key=f"{account}/{currency}", level="warning"
-        )
+        opened = self._opened.get(account)
+        reason = CashReason.CORRECTION
+        if opened is not None and currency not in opened:
+            opened.add(currency)
+            name, reason = f"opening {name}", CashReason.DEPOSIT
+            total = str(difference.theirs)
+            log.info("account_opened", account=account, currency=currency, total=total)
+        else:
+            what = f"{currency} on account {account!r}: {difference.ours} here, {difference.theirs}"
+            key = f"{account}/{currency}"
+            self._alert("cash_corrected", f"{what} at the venue", key=key, level="warning")
         self._book(
             CashBooked(
                 account,
                 EXTERNAL_RUN,
                 currency,
                 difference.amount,
-                CashReason.CORRECTION,
+                reason,
                 state.time_ns,
                 name,
                 instrument,

@@ -5,7 +5,7 @@ still do: open quantities and reserved notional, changed by differences and zero
 open (R-77). Closed orders leave memory once the log can answer for them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from framework.errors import InvariantBroken, KeyConflict
 from framework.model.decimals import ZERO, add, multiply, subtract
 from framework.model.instrument import Instrument
 from framework.model.orders import Order, OrderIntent, RequestState, Side
+from framework.model.records import Record
 from framework.model.reports import OrderFact
 from framework.orders.keys import is_own
 from framework.orders.lifecycle import OrderFacts
@@ -33,6 +34,12 @@ class OrderArchive(Protocol):
 
     def read(self, registry: "OrderRegistry", order_id: str) -> OrderState | None:
         """Return an order with everything the log has of it; None if it never left our gate."""
+
+    def recall(self, registry: "OrderRegistry", order_id: str) -> OrderState | None:
+        """Return an order to be shown, a DENIED one too; None: nothing is known of it."""
+
+    def rebuild(self, registry: "OrderRegistry", entries: Sequence[Record]) -> OrderState | None:
+        """Return the order that these are all entries of, oldest first; a DENIED one too."""
 
 
 class OrderRegistry:

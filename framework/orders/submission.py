@@ -23,6 +23,7 @@ from framework.orders.admission import Admission
 from framework.orders.application import AfterChange, FactApplication
 from framework.orders.baskets import Baskets
 from framework.orders.closing import Closing
+from framework.orders.denied import intent_denied
 from framework.orders.held import HeldOrders
 from framework.orders.lifecycle import OrderFacts
 from framework.orders.order_state import OrderState, WorkingOrders
@@ -451,6 +452,9 @@ class OrderDesk:
 
     def _tell_denied(self, order: OrderState) -> None:
         denied = order.event()
+        said = intent_denied(order)
+        if said is not None:
+            self._record(said)
         self._record(denied)
         if self._wants(Order, order.intent.run):
             self._emit(denied)

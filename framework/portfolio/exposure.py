@@ -47,11 +47,14 @@ def position_view(
     working_count: int = 0,
 ) -> PositionView:
     """Return the sum of a run's holdings in one instrument, with its open orders beside it."""
-    quantity = cost = realised = ZERO
-    for holding in holdings:
-        quantity = add(quantity, holding.quantity)
-        cost = add(cost, holding.cost)
-        realised = add(realised, holding.realised)
+    if len(holdings) == 1:
+        quantity, cost, realised = holdings[0].quantity, holdings[0].cost, holdings[0].realised
+    else:
+        quantity = cost = realised = ZERO
+        for holding in holdings:
+            quantity = add(quantity, holding.quantity)
+            cost = add(cost, holding.cost)
+            realised = add(realised, holding.realised)
     average_price = None
     if quantity:
         average_price = divide(cost, multiply(quantity, holdings[0].instrument.multiplier))

@@ -57,6 +57,7 @@ class Ledger:
         self._instrument = instrument
         self._holdings: dict[tuple[str, str, str, Bucket], Holding] = {}
         self._by_run: dict[tuple[str, str], list[Holding]] = {}
+        self._by_account: dict[tuple[str, str, Bucket], list[Holding]] = {}
         self._purses = Purses()
         self._seen_bookings = SeenBookings()
         self.settlements = Settlements()
@@ -77,6 +78,7 @@ class Ledger:
                 account_purse=self._purses.of_account(account),
             )
             self._by_run.setdefault((run, instrument.id), []).append(holding)
+            self._by_account.setdefault((account, instrument.id, bucket), []).append(holding)
         return holding
 
     def holdings(
@@ -98,20 +100,12 @@ class Ledger:
     def net_quantity(self, run: str, instrument: str) -> Decimal:
         """Return what a run holds of an instrument over all buckets, signed."""
         holdings = self._by_run.get((run, instrument))
-        if holdings is None:
-            return ZERO
-        net = holdings[0].quantity
-        for holding in holdings[1:]:
-            net = add(net, holding.quantity)
-        return net
+        return ZERO if holdings is None else _net(holdings)
 
     def account_quantity(self, account: str, instrument: str, bucket: Bucket) -> Decimal:
         """Return what an account holds over all of its runs, signed."""
-        net = ZERO
-        for holding in self.holdings(account=account, instrument=instrument):
-            if holding.bucket == bucket:
-                net = add(net, holding.quantity)
-        return net
+        holdings = self._by_account.get((account, instrument, bucket))
+        return ZERO if holdings is None else _net(holdings)
 
     def book(
         self,
@@ -340,6 +334,14 @@ class Ledger:
     def is_booked(self, account: str, booking_id: str) -> bool:
         """Tell whether a booking, settlement or assignment of this id is known already."""
         return (account, booking_id) in self._seen_bookings
+
+
+def _net(holdings: list[Holding]) -> Decimal:
+    """Return what they hold together, signed; there is at least one."""
+    net = holdings[0].quantity
+    for holding in holdings[1:]:
+        net = add(net, holding.quantity)
+    return net
 
 
 def _close(holding: Holding, signed: Decimal, value: Decimal, price: Decimal) -> Decimal:

@@ -94,7 +94,10 @@ class Fused:
             )
         ):
             return False
-        if self._run(intent.run) is not usual.run:
+        try:
+            if self._run_of is None or self._run_of(intent.run) is not usual.run:
+                return False
+        except Exception:  # the checks ask again, and name what failed
             return False
         margin = self._margin
         return margin is None or margin.is_surely_covered(intent, usual.run.account, instrument)

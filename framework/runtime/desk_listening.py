@@ -1,7 +1,7 @@
 """Listeners of the desk: told in order, of what is durable, and when they missed something."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import structlog
@@ -43,7 +43,7 @@ class Listener:
         bus = self._engine.bus
         subscriber = bus.add(
             self._name,
-            {kind: partial(self._hold, handler) for kind, handler in self._handlers.items()},
+            {kind: self._hearing(handler) for kind, handler in self._handlers.items()},
             is_numbered=False,
             on_overflow=self._overflowed,
         )
@@ -52,10 +52,23 @@ class Listener:
                 bus.watch(subscriber, Interest(kind))
         return subscriber
 
+    def _hearing(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return what takes events for a handler: tells at once, or holds them for the disk."""
+        outputs, journal = self._engine.outputs, self._engine.log
+
+        @wraps(handler)
+        def hear(event: Any) -> None:
+            if outputs.held or journal.position > journal.durable_position:
+                self._hold(handler, event)
+            elif not self.is_closed:
+                handler(event)  # its failure is the bus's to report, as of any subscriber
+
+        return hear
+
     def _hold(self, handler: Callable[[Any], None], event: Any) -> None:
         outputs, journal = self._engine.outputs, self._engine.log
         if not outputs.held and journal.position <= journal.durable_position:
-            self._tell(handler, event)  # as `hold` would, two calls less for each event
+            self._tell(handler, event)
         elif len(outputs.held) < MOST_HELD:
             outputs.hold(partial(self._tell, handler, event))
         else:

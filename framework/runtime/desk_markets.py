@@ -19,6 +19,7 @@ from framework.model.events import (
 from framework.model.identity import venue_of
 from framework.model.instrument import Instrument, InstrumentChanged
 from framework.model.market_data import Candle, Quote
+from framework.runtime.new_instruments import NewInstruments
 from framework.runtime.system import System
 
 UP = (ConnectionState.CONNECTED, ConnectionState.STREAMING)
@@ -68,6 +69,7 @@ class DeskMarkets:
             for venue in system.venues
             if venue.adapter.feed is not None
         }
+        self._new_instruments = NewInstruments()
         self._watched: OrderedDict[str, Watch] = OrderedDict()
         self._first_quotes: dict[str, FirstQuote] = {}  # that somebody waits for
         self._hears_quotes = False
@@ -98,7 +100,11 @@ class DeskMarkets:
         return self._system.truth is not None
 
     async def instrument(self, principal: Principal, name: str) -> Instrument:
-        """Return a definition; asks the venue where it is not known yet."""
+        """Return a definition; asks the venue where it is not known yet.
+
+        Raises:
+            RateLimited: the principal had too many looked up that nobody knew.
+        """
         self._allow(principal, name)
         known = self._engine.instruments.get(name)
         if known is not None:
@@ -111,6 +117,7 @@ class DeskMarkets:
             raise UnknownInstrument(name)
         if name not in self._engine.instruments:  # two may have asked at once
             now_ns = self._engine.clock.now_ns
+            self._new_instruments.take(principal, name, now_ns / 1e9)
             self._engine.bus.publish(InstrumentChanged(name, now_ns, now_ns, found))
         return self._engine.instruments[name]
 

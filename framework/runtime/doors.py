@@ -28,6 +28,7 @@ log = structlog.get_logger("doors")
 GROUP = "headrace.doors"
 TURN = 64  # steps of a paced run between two turns of the loop, where nobody listens
 SETTLING_TURNS = 64  # of the loop, for handlers that wait for something of this process
+SETTLING_ROUNDS = 64  # of all doors, for clients that answer each other at one instant
 
 
 def find_door(name: str, *, key: str) -> Build:
@@ -133,7 +134,11 @@ class FrontDoors:
             log.error("front_doors_not_closed", error=repr(error), exc_info=error)
 
     async def pace(self, driver: Driver) -> None:
-        """Step recorded data as those outside keep up: one timer or event, then their answers."""
+        """Step recorded data as those outside keep up: one timer or event, then their answers.
+
+        What the clients of one door do may be news for those of another, and theirs for the first:
+        time moves on once all of them have heard everything of this instant.
+        """
         pacers: list[Pacer] = self.server.pacers
         for pacer in pacers:
             await pacer.ready()
@@ -143,9 +148,12 @@ class FrontDoors:
             if not count % TURN:
                 await anyio.lowlevel.checkpoint()
             await self._settled()
-            for pacer in pacers:
-                await pacer.settled()
-            await self._settled()  # what their calls caused
+            for _ in range(SETTLING_ROUNDS):
+                for pacer in pacers:
+                    await pacer.settled()
+                await self._settled()  # what their calls caused
+                if all(pacer.is_settled for pacer in pacers):
+                    break
         for pacer in pacers:
             await pacer.completed()
         driver.finish()

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from framework.engine.session_start import PYTHON, config_hash, framework_version
 from framework.engine.snapshots import take_snapshot, to_bytes
 from framework.interfaces import OrderLog
-from framework.model.records import JournalOpened
+from framework.model.records import AccountPlace, JournalOpened
 from framework.model.runs import Execution
 from framework.runtime.system import Seams, System
 from framework.runtime.venues import execution_of
@@ -63,7 +65,64 @@ def opened(settings: Settings, log: OrderLog, now_ns: int) -> JournalOpened:
         config_hash=config_hash(settings),
         seed=settings.seed,
         python=PYTHON,
+        places=places_of(settings),
     )
+
+
+def places_of(settings: Settings) -> tuple[AccountPlace, ...]:
+    """Return where each account is, and how really it trades."""
+    reality = execution_of(settings)
+    return tuple(
+        AccountPlace(
+            name,
+            account.venue,
+            settings.venues[account.venue].adapter,
+            account.currency,
+            reality[name],
+        )
+        for name, account in settings.accounts.items()
+    )
+
+
+def why_refused(before: JournalOpened, now: JournalOpened) -> str:
+    """Return why the one start must not go on where the other was, "" if it may (R-67).
+
+    Another build may: what it could not read it would have refused already. Another mode, or an
+    account that is another one under the same name, would mix what is real with what is not, or
+    book one account's fills and orders on another.
+    """
+    if before.mode != now.mode:
+        return (
+            f"the journal was written in mode {before.mode} and this is {now.mode}:"
+            " give each mode a journal of its own"
+        )
+    known = {place.account: place for place in before.places}
+    for place in now.places:
+        was = known.get(place.account)
+        if was is not None and _identity(was) != _identity(place):
+            return (
+                f"account {place.account!r} was {_in_words(was)} in this journal and is"
+                f" {_in_words(place)} now: give the other one a name or a journal of its own"
+            )
+    return ""
+
+
+def with_places_of(before: JournalOpened, now: JournalOpened) -> JournalOpened:
+    """Return the later start with the accounts that only the earlier one has."""
+    named = {place.account for place in now.places}
+    gone = tuple(place for place in before.places if place.account not in named)
+    return msgspec.structs.replace(now, places=now.places + gone)
+
+
+def _identity(place: AccountPlace) -> tuple[object, ...]:
+    """Return what must stay: for a simulated account not where its prices come from."""
+    adapter = place.adapter if place.execution is Execution.LIVE else ""
+    return place.venue, place.currency, place.execution, adapter
+
+
+def _in_words(place: AccountPlace) -> str:
+    how = f"{place.execution.value}, in {place.currency}"
+    return f"at venue {place.venue!r} ({place.adapter}, {how})"
 
 
 class Snapshots:

@@ -23,6 +23,12 @@ log = structlog.get_logger("kill_file")
 def kill_reason(path: Path) -> str | None:
     """Return why the file at `path` stops everything, None if there is none."""
     try:
+        os.lstat(path)  # all that a look costs where there is none, which is nearly always
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return f"kill file {path} cannot be read: {error.strerror}"
+    try:
         content = _start_of(path)
     except (FileNotFoundError, NotADirectoryError):
         return None if not path.is_symlink() else f"kill file {path} is a link to nothing"

@@ -8,8 +8,8 @@ led to comes back from `Reconciliation`.
                               another look; after three complete looks all the same, with an alert
     looks follow each other   after a second, or the visibility time where that is longer
     it is not ready           before that, and again from each `request` on (R-35)
-    once it is ready          it is looked at again after the visibility time, if there is any: what
-                              happened just before the link was up is in no answer and no push
+    what happened just before the link was up is in no push, and in no answer before the
+                              visibility time is over: only a look that was begun after that counts
     an incomplete state       is published for what it holds, and asked for again after 1, 2, 4, ...
                               at most 30 s (with jitter), until it is complete
     failures in a row         raise an alert at the third, and at each tenth
@@ -59,6 +59,7 @@ class Watch:
         self.is_requested = True
         self.failed_count = 0
         self.look_count = 0
+        self.heard_since_ns = 0  # what happened before is in answers only, and these may lag behind
         self.next_ns = 0  # when the rest after a look is over; 0: there is none on
         self.findings: Findings | None = None
         self.answered = anyio.Event()
@@ -117,7 +118,18 @@ class Reconciling:
             watch.is_ready = False
             watch.is_requested = True
             watch.look_count = 0
+            watch.heard_since_ns = self._clock.now_ns
             watch.alarm.ring()
+
+    def hears(self, account: str) -> None:
+        """Note that only from now on the venue pushes what happens to the account.
+
+        One that is ready by then stays so, and is looked at once answers cannot lag behind this.
+        """
+        watch = self._watches.get(account)
+        if watch is not None:
+            watch.heard_since_ns = self._clock.now_ns
+            self._look_soon(account)
 
     async def run(self) -> None:
         """Ask every account again and again until cancelled."""
@@ -126,7 +138,8 @@ class Reconciling:
                 tasks.start_soon(self._serve, account)
 
     async def _serve(self, account: str) -> None:
-        watch = self._watches[account]
+        watch, lag_ns = self._watches[account], self._lag_ns[account]
+        watch.heard_since_ns = self._clock.now_ns
         while True:
             watch.is_requested = False
             findings = await self._look(account, watch)
@@ -139,15 +152,18 @@ class Reconciling:
             watch.look_count += 1
             if findings.is_settled or watch.look_count >= MOST_LOOKS:
                 watch.look_count = 0
-                lag_ns = 0 if watch.is_ready else self._lag_ns[account]
+                certain_ns = watch.heard_since_ns + lag_ns
+                if not watch.is_ready and findings.asked_ns < certain_ns:
+                    await self._rest(watch, certain_ns)
+                    continue
                 self._settle(account, watch, findings)
-                await self._rest(watch, lag_ns or self._period_ns)
+                await self._rest(watch, self._clock.now_ns + self._period_ns)
             else:
                 await _wait(watch.alarm, self._soon_ns[account] / 1e9)
 
-    async def _rest(self, watch: Watch, longest_ns: int) -> None:
-        """Wait until so much time is over, or less: until `next_ns`, or a request."""
-        watch.next_ns = self._clock.now_ns + longest_ns
+    async def _rest(self, watch: Watch, end_ns: int) -> None:
+        """Wait until `end_ns`, or less: until `next_ns`, or a request."""
+        watch.next_ns = end_ns
         while self._clock.now_ns < watch.next_ns and not watch.is_requested:
             await watch.alarm.wait_until(watch.next_ns)
         watch.next_ns = 0

@@ -5,7 +5,7 @@ Whatever they bring reaches the core as an event on the bus, so that a replay ha
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -172,19 +172,24 @@ class Services:
         self._system.engine.books.on_connection(event)
         if event.link == FEED or self._system.truth is None:
             return
+        if event.state is ConnectionState.STREAMING and self.reconciling is not None:
+            for account in self._accounts_of(event.venue):
+                self.reconciling.hears(account)
         was_up = self._links.get((event.venue, event.link), False)
         is_up = self._links[event.venue, event.link] = event.state in UP
         if is_up is was_up:
             return
         conditions = self._system.safeguards.conditions
+        for account in self._accounts_of(event.venue):
+            what = "reconciling after a reconnect" if is_up else f"link {event.state.value}"
+            conditions.doubt_account(account, what)
+            if is_up:
+                self._ask_again(account)
+
+    def _accounts_of(self, name: str) -> Iterator[str]:
         for venue in self._system.venues:
-            if venue.name != event.venue or venue.simulated is not None:
-                continue
-            for account in venue.accounts:
-                what = "reconciling after a reconnect" if is_up else f"link {event.state.value}"
-                conditions.doubt_account(account, what)
-                if is_up:
-                    self._ask_again(account)
+            if venue.name == name and venue.simulated is None:
+                yield from venue.accounts
 
     def _ask_again(self, account: str) -> None:
         if self.reconciling is not None:

@@ -6,6 +6,7 @@ has no answer, open accounts that are new. Nothing here depends on anything but 
 that a replay begins in the same state.
 """
 
+import msgspec
 import structlog
 
 from framework.engine.restore import Restored, restore, unanswered
@@ -16,6 +17,7 @@ from framework.model.protection import ProtectionState
 from framework.model.records import DayBegan, GateSet, JournalOpened, StrategyState
 from framework.model.runs import Execution
 from framework.runtime import paper
+from framework.runtime.journal import why_refused, with_places_of
 from framework.runtime.life import SignsOfLife
 from framework.runtime.system import System
 from framework.runtime.venues import execution_of
@@ -50,9 +52,11 @@ class Session:
                 self._log, system.parts, ids=system.ids, instruments=engine.instruments
             )
             log.info("journal_read", position=self.restored.position)
-        self._check(opened)
+        opened = self._checked(opened)
         if reads:  # else nobody reads back what holds, and no snapshot is made of it
             engine.record_listeners.append(system.parts.note)
+            engine.desk.after_change.append(system.parts.openings.after_change)
+            system.parts.openings.is_told = True
         engine.record(opened)
         system.care.shows_life = SignsOfLife(system.runs).are_shown
         self._take_over()
@@ -64,14 +68,30 @@ class Session:
         self._doubt()
         self._open_accounts()
 
-    def _check(self, opened: JournalOpened) -> None:
+    def _checked(self, opened: JournalOpened) -> JournalOpened:
+        """Return what is written of this start; refuse one that does not fit the journal (R-67)."""
         before = self.system.parts.newest.get((JournalOpened.__name__, ""))
-        if not isinstance(before, JournalOpened) or before.mode == opened.mode:
-            return
-        raise JournalError(
-            f"the journal was written in mode {before.mode} and this is {opened.mode}:"
-            " give each mode a journal of its own"
-        )
+        if not isinstance(before, JournalOpened):
+            return opened
+        reason = why_refused(before, opened) or self._left_behind()
+        if reason:
+            raise JournalError(reason)
+        if before.build != opened.build:
+            log.info("build_changed", before=before.build, now=opened.build)
+        return with_places_of(before, opened)
+
+    def _left_behind(self) -> str:
+        """Name an account that the journal holds something of and nobody configures any more."""
+        system, accounts = self.system, self._settings.accounts
+        held = [holding.account for holding in system.engine.ledger.holdings() if holding.quantity]
+        working = [order.account for order in system.engine.registry if not order.is_closed]
+        for account in (*working, *held):
+            if account not in accounts:
+                return (
+                    f"account {account!r} has open orders or positions in this journal and is not"
+                    " in the configuration: put it back, or start a new journal"
+                )
+        return ""
 
     def _take_over(self) -> None:
         safeguards = self.system.safeguards
@@ -132,6 +152,8 @@ class Session:
     def _open_accounts(self) -> None:
         """Book what accounts start with, once in the life of a journal."""
         engine = self.system.engine
-        for booking in self.system.openings:
+        now_ns = engine.clock.now_ns  # of this start, not of when its parts were made
+        for opening in self.system.openings:
+            booking = msgspec.structs.replace(opening, time_ns=now_ns)
             if engine.ledger.book_cash(booking) is not None:
                 engine.record(booking)

@@ -170,10 +170,11 @@ def _simulate(
         else LatencySettings(**msgspec.structs.asdict(latency_settings))
     )
     simulated: SimulatedVenue | None = None
+    watcher = f"venue {parts.name}"
 
     def watch(instrument: str, is_on: bool) -> None:
         step = simulated.on_market if is_on and simulated is not None else None
-        engine.market_watch.set(instrument, f"venue {parts.name}", step, MATCHED)
+        engine.market_watch.set(instrument, watcher, step, MATCHED)
 
     simulated = SimulatedVenue(
         venue=parts.name,

@@ -36,6 +36,7 @@ from framework.model.orders import Fill, FillCorrected, Order
 from framework.model.records import AlertRaised
 from framework.model.runs import Execution
 from framework.orders.external import RecentIds
+from framework.orders.openings import Openings
 from framework.portfolio.marks import MarketMarks
 from framework.portfolio.runs import Runs
 from framework.runtime.dry_run import DryRunBroker
@@ -130,6 +131,7 @@ def build(
             RecentIds() if truth is None else truth.intake.recent,
             {} if truth is None else truth.reconciliation.reconciled_ns,
             {},
+            Openings(engine.ledger),
         ),
         ids=ids,
         care=care,

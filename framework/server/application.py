@@ -10,21 +10,19 @@ request that is no HTTP is answered by the door at the root, or the first one: i
 """
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any
 
-import msgspec
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
-from multidict import CIMultiDict
 
 from framework.errors import FrameworkError, InvariantBroken
 from framework.model.desk import Verb
 from framework.server.access import Access
+from framework.server.answering import CORRELATION, enveloped, replied
 from framework.server.decoding import JSON, check_media_type, invalid
 from framework.server.door import Answer, Call, RefusalKind, Refused
 from framework.server.limits import RequestLimits
@@ -35,15 +33,12 @@ from framework.settings.server import ListenerSettings
 
 log = structlog.get_logger("server")
 
-CORRELATION = "X-Correlation-ID"
 LONGEST_CORRELATION = 128
 LONGEST_PATH = 200  # characters of it in the log and the audit
 FAILED_S = 1.0  # after which to try again at a door that is down
 
 Audit = Callable[[str, str, str, str, int], None]
 """Notes a call that may have changed something: principal, correlation id, method, path, status."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Application:
@@ -84,11 +79,11 @@ class Application:
             ConnectionError: the connection is lost, or half of a stream was sent.
         """
         visit = Visit(request, self._correlation_id(request.headers.get(CORRELATION)))
-        started_s = self._now_s()
+        started_s = self._now_s() if self._logs_access else 0.0
         try:
             answer = await self._answer(visit)
             if isinstance(answer, Answer):
-                answer = answered(answer, visit.media_type, visit.correlation_id)
+                answer = replied(request, answer, visit.media_type, visit.correlation_id)
         except Exception as error:
             if isinstance(error, ConnectionError) and is_gone(request):
                 raise  # nobody is there to be answered
@@ -120,6 +115,8 @@ class Application:
         visitor = self._admit(endpoint, request)
         visit.principal, visit.is_noted = visitor.principal.name, endpoint.is_change
         check_rights(endpoint, visitor)
+        if endpoint.verb is Verb.ADMIN:
+            endpoint.mounted.tokens.confirm(visitor, request.headers)
         if endpoint.is_stream:
             query = None if endpoint.query is None else endpoint.query.decode(visit.query)
             return await endpoint.route.handler(
@@ -139,7 +136,7 @@ class Application:
     async def _handled(self, endpoint: Endpoint, call: Call) -> Answer | web.StreamResponse:
         """Let a door answer, and wait until a crash undoes nothing that the answer tells."""
         answer: Answer | web.StreamResponse
-        if endpoint.verb in _TELLING_NOTHING:
+        if endpoint.tells_nothing:
             answer = await endpoint.route.handler(call)
             return answer
         try:
@@ -162,9 +159,9 @@ class Application:
         is_guarded = endpoint.is_change or endpoint.is_stream
         if is_guarded and self._is_stopping():
             raise Refused(RefusalKind.STOPPING, "the server is stopping")
-        self._access.check_host(headers.get("Host"))
+        self._access.check_host(headers.get(hdrs.HOST))
         if is_guarded:
-            origin = headers.get("Origin")
+            origin = headers.get(hdrs.ORIGIN)
             if origin is not None:
                 self._access.check_origin(origin)
         tokens = endpoint.mounted.tokens
@@ -180,7 +177,7 @@ class Application:
             Refused: it does not even come to that.
         """
         request = visit.request
-        self._access.check_host(request.headers.get("Host"))
+        self._access.check_host(request.headers.get(hdrs.HOST))
         visitor = self._identify(self.router.owner(visit.path), request)
         visit.principal = visitor.principal.name
         self._limit(visitor, request)
@@ -211,8 +208,8 @@ class Application:
                 raise invalid("a body is needed")
             return None
         headers = request.headers
-        check_media_type(headers.get("Content-Type"))
-        if "Content-Encoding" in headers:
+        check_media_type(headers.get(hdrs.CONTENT_TYPE))
+        if hdrs.CONTENT_ENCODING in headers:
             raise Refused(RefusalKind.MEDIA_TYPE, "a body comes uncompressed")
         return endpoint.body.decode(content)
 
@@ -286,8 +283,8 @@ class Visit:
         self.is_noted = False
 
 
-# Probes and market data: they say nothing of orders, and a slow disk must not hold them up.
-_TELLING_NOTHING = frozenset({None, Verb.MARKET})
+# What only asks the desk: with its stream down, a door still lets risk be seen and reduced (T-07).
+_WITHOUT_DOOR = frozenset({Verb.READ, Verb.REDUCE})
 # After these the connection is of no more use: the rest of a body is on its way, or nobody knows
 # who is at its other end and keeps it open.
 _CLOSING = frozenset(
@@ -346,49 +343,6 @@ def check_rights(endpoint: Endpoint, visitor: Visitor) -> None:
         return
     if verb not in visitor.principal.verbs:
         raise Refused(RefusalKind.FORBIDDEN, f"the token does not allow to {verb.value}")
-    if endpoint.mounted.failure:
+    if endpoint.mounted.failure and (endpoint.is_stream or verb not in _WITHOUT_DOOR):
         reason = "this door does not work at the moment"
         raise Refused(RefusalKind.BUSY, reason, retry_after_s=FAILED_S)
-
-
-def answered(answer: Answer, media_type: str, correlation_id: str) -> web.Response:
-    """Return an answer as it is sent."""
-    body = answer.body
-    headers: CIMultiDict[str] = CIMultiDict(_ALWAYS)
-    headers[CORRELATION] = correlation_id
-    if body is not None:
-        headers["Content-Type"] = media_type
-        if type(body) is not bytes:
-            body = _encode(body)
-    if answer.headers:
-        headers.update(answer.headers)
-    return web.Response(body=body, status=answer.status, headers=headers)
-
-
-_ALWAYS: CIMultiDict[str] = CIMultiDict(
-    {
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-        "Server": "Headrace",  # aiohttp would tell its version, and Python's
-    }
-)
-
-
-def enveloped(mounted: Mounted, error: BaseException, correlation_id: str) -> web.Response:
-    """Return what a door says of an error, with the headers that HTTP asks for."""
-    try:
-        answer = mounted.door.refuse(error)
-        response = answered(answer, JSON, correlation_id)
-    except Exception as bug:
-        log.error("refusal_failed", correlation_id=correlation_id, exc_info=bug)
-        body = {"code": "INTERNAL_ERROR", "message": "internal error"}
-        return answered(Answer(body, 500), JSON, correlation_id)
-    headers = response.headers
-    retry_after_s = getattr(error, "retry_after_s", None)
-    if retry_after_s is not None and response.status in (429, 503):
-        headers.setdefault("Retry-After", str(max(1, math.ceil(retry_after_s))))
-    if isinstance(error, Refused) and error.allowed:
-        headers.setdefault("Allow", ", ".join(error.allowed))
-    if response.status == 401:
-        headers.setdefault("WWW-Authenticate", "Bearer")
-    return response

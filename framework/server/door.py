@@ -117,6 +117,10 @@ class Route(msgspec.Struct, frozen=True):
 class Pacer(Protocol):
     """What holds market time back in a backtest that is driven from outside."""
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether everybody has acknowledged everything."""
+
     async def ready(self) -> None:
         """Return once the run may begin: somebody is there to hear it."""
 

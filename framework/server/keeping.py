@@ -17,7 +17,8 @@ MOST_RESTARTS = 5
 async def keep_running(mounted: Mounted, stopped: asyncio.Event) -> None:
     """Run a door until it ends by itself, or has failed too often in a row.
 
-    While `mounted.failure` is set, its requests are refused; nothing else notices.
+    While `mounted.failure` is set its requests are refused, but for those that look or reduce risk;
+    nothing else notices.
     """
     loop = asyncio.get_running_loop()
     failures = 0

@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
+from framework.model.desk import Verb
 from framework.server.door import Door, Route
+from framework.server.second_factor import HEADER
 
 Json = dict[str, Any]
 Mounted = Sequence[tuple[str, Door]]
@@ -134,7 +136,7 @@ class _Operation:
             "tags": [self._door.name],
             "responses": {str(status): answer for status, answer in self._answers()},
         }
-        if parameters := [*self._in_path(), *self._in_query()]:
+        if parameters := [*self._in_path(), *self._in_query(), *self._in_header()]:
             operation["parameters"] = parameters
         if route.body is not None:
             operation["requestBody"] = {
@@ -171,6 +173,12 @@ class _Operation:
             if parameter["schema"].get("type") == "array":
                 parameter |= {"style": "form", "explode": False}
             yield parameter
+
+    def _in_header(self) -> Iterator[Json]:
+        if self._route.verb is Verb.ADMIN:
+            what = "The token's second secret, where it has one"
+            schema = {"type": "string"}
+            yield {"name": HEADER, "in": "header", "description": what, "schema": schema}
 
     def _answers(self) -> Iterator[tuple[int, Json]]:
         route = self._route

@@ -106,7 +106,8 @@ class Outgoing:
         await self._is_finished.wait()
         if self.is_lost:
             return
-        self._transport.set_write_buffer_limits(high=0)  # now it is full until it is empty
+        # Now it is full until it is empty; with 0, one of TLS would be full when it is empty, too.
+        self._transport.set_write_buffer_limits(high=1, low=0)
         try:
             await self._writer.drain()
         except ConnectionError:

@@ -1,7 +1,8 @@
 """What every listening address says of itself at its root, where no door says it in its own words.
 
 `/livez` `/readyz` `/health` `/metrics` `/openapi.json`: open to whoever looks after the process;
-only the last one needs a token where other machines reach the address.
+only the last one needs a token: where other machines reach the address, or an account trades for
+real (T-08).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -118,7 +119,7 @@ class Probes:
             for mounted in doors
             for route in mounted.door.routes
         }
-        guarded = None if is_private else Verb.READ
+        guarded = None if is_private and not desk.is_real else Verb.READ
         self.routes: Sequence[Route] = [
             route for route in self._routes(guarded) if route.path not in claimed
         ]
@@ -210,6 +211,14 @@ class AnyTokens:
                 if error.kind is RefusalKind.INVALID_TOKEN:
                     refused = error
         raise refused
+
+    def confirm(self, visitor: Visitor, headers: Mapping[str, str]) -> None:
+        """Refuse: nothing that belongs to an address alone is for `admin`.
+
+        Raises:
+            Refused: always.
+        """
+        raise Refused(RefusalKind.FORBIDDEN, "there is nothing to admin here")
 
 
 def root(

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from multidict import istr
+
 from framework.errors import ConfigError
 from framework.model.desk import Verb
 from framework.server.decoding import BodyDecoder, QueryDecoder, invalid
@@ -34,7 +36,7 @@ class Mounted:
         self.prefix = prefix
         self.key = key
         self.tokens = tokens
-        self.token_headers = tuple(door.token_headers)
+        self.token_headers = tuple(map(istr, door.token_headers))  # looked up without a copy
         self.failure = ""
 
 
@@ -44,6 +46,7 @@ class Endpoint:
     Attributes:
         is_change: it may change something, for which pages, stopping and the audit matter.
         is_stream: it goes on for long; counted as a link, not as a request.
+        tells_nothing: of orders, as probes and market data; a slow disk must not hold it up.
     """
 
     __slots__ = (
@@ -57,6 +60,7 @@ class Endpoint:
         "path",
         "query",
         "route",
+        "tells_nothing",
         "verb",
     )
 
@@ -71,6 +75,7 @@ class Endpoint:
         self.needs_body = route.needs_body
         self.is_change = route.method not in READING
         self.is_stream = route.has_own_reader
+        self.tells_nothing = route.verb in (None, Verb.MARKET)
         self.media_type = route.media_type
 
 

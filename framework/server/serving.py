@@ -100,6 +100,7 @@ class Server:
         self._is_stopping = False
         self._stopped = asyncio.Event()
         self._tokens: list[Tokens] = []
+        self._now_s = transport_clock()
         self._addresses = [
             self._address(listener, f"server[{index}]") for index, listener in enumerate(settings)
         ]
@@ -219,7 +220,7 @@ class Server:
             settings,
             [*doors, self._probes(settings, doors, key)],
             random=self._given.random_for(f"server/{key}"),
-            now_s=transport_time,
+            now_s=self._now_s,
             is_stopping=self.is_stopping,
             audit=self._given.audit,
             written=self._given.desk.written,
@@ -238,7 +239,7 @@ class Server:
             metrics=given.registry,
             random_for=given.random_for,
             secret=given.secret,
-            now_s=transport_time,
+            now_s=self._now_s,
             is_stopping=self.is_stopping,
             version=given.version,
             session=given.session,
@@ -252,6 +253,7 @@ class Server:
             now_ns=given.now_ns,
             default_verbs=getattr(door, "default_verbs", ALL_BUT_ADMIN),
             fewest_distinct=getattr(door, "fewest_distinct", FEWEST_DISTINCT),
+            is_real=given.desk.is_real,
         )
         self._tokens.append(tokens)
         return Mounted(door, settings.prefix, key, tokens)
@@ -328,9 +330,20 @@ async def leave(mounted: Mounted) -> None:
         log.error("door_did_not_leave", door=mounted.door.name, exc_info=error)
 
 
-def transport_time() -> float:
-    """Return the running loop's time in seconds."""
-    return asyncio.get_running_loop().time()
+def transport_clock() -> Callable[[], float]:
+    """Return what tells the time of the loop that it is first called in, in seconds.
+
+    Asking which loop runs costs more than asking that loop for the time.
+    """
+    loop: asyncio.AbstractEventLoop | None = None
+
+    def now_s() -> float:
+        nonlocal loop
+        if loop is None:
+            loop = asyncio.get_running_loop()
+        return loop.time()
+
+    return now_s
 
 
 def open_keys(doors: Sequence[Mounted]) -> list[str]:

@@ -14,10 +14,12 @@ from typing import Protocol
 
 import msgspec
 import structlog
+from aiohttp import hdrs
 
 from framework.errors import ConfigError
 from framework.model.desk import Place, Principal, Verb
 from framework.server.door import RefusalKind, Refused
+from framework.server.second_factor import SecondFactors
 from framework.settings.places import config_error
 from framework.settings.secrets import Secret
 from framework.settings.server import DoorSettings, TokenSettings
@@ -58,6 +60,13 @@ class Identifies(Protocol):
             Refused: there is no token, or none that is valid now.
         """
 
+    def confirm(self, visitor: Visitor, headers: Mapping[str, str]) -> None:
+        """Pass a visitor that sent what `admin` needs beside its token (T-08).
+
+        Raises:
+            Refused: it did not.
+        """
+
 
 class Token(msgspec.Struct, frozen=True):
     """A token whose secret is known by its digest alone."""
@@ -71,7 +80,8 @@ class Tokens:
     """The tokens of one door; without any, whoever reaches it may do what `default_verbs` say.
 
     `venue_of` gives the venue of each account, `key` says where the door stands in the
-    configuration, `fewest_distinct` how many different characters a secret has at least.
+    configuration, `fewest_distinct` how many different characters a secret has at least. With
+    `is_real` nobody does `admin` without a second secret.
 
     Raises:
         ConfigError: a secret is missing, weak, or used twice; an expiry is no time.
@@ -87,11 +97,13 @@ class Tokens:
         now_ns: Callable[[], int],
         default_verbs: frozenset[Verb] = ALL_BUT_ADMIN,
         fewest_distinct: int = FEWEST_DISTINCT,
+        is_real: bool = False,
     ) -> None:
         self._now_ns = now_ns
         self._salt = os.urandom(SALT_BYTES)
         self._by_digest: dict[bytes, Token] = {}
         self._revoked: set[str] = set()
+        self._seconds = SecondFactors(digest=self._digest, is_real=is_real)
         self.names = frozenset(token.name for token in door.tokens)
         for number, token in enumerate(door.tokens):
             place = f"{key}.tokens[{number}]"
@@ -99,14 +111,26 @@ class Tokens:
             if found is None:
                 log.warning("token_skipped", token=token.name, reason="its variable is not set")
                 continue
+            verbs = default_verbs if token.verbs is None else frozenset(token.verbs)
             principal = Principal(
                 name=token.name,
                 places=places_of(door, token.accounts or door.accounts, venue_of),
                 view=token.view,
-                verbs=default_verbs if token.verbs is None else frozenset(token.verbs),
+                verbs=self._seconds.verbs(token, verbs, place),
                 instruments=token.instruments,
             )
             self._add(found, Visitor(principal, f"{key}/{token.name}"), token, place)
+            if token.admin_secret:
+                second = msgspec.structs.replace(
+                    token, secret=token.admin_secret, is_optional=False
+                )
+                found = usable_secret(second, secret, f"{place}.admin_secret", fewest_distinct)
+                assert found is not None
+                self._seconds.add(token.name, found)
+        for digest, one in self._by_digest.items():
+            if self._seconds.has(digest):
+                name = one.visitor.principal.name
+                raise config_error(f"the token {name!r} is somebody's admin_secret", key=key)
         self.is_open = not self._by_digest
         places = places_of(door, door.accounts, venue_of)
         self.nobody = Visitor(Principal(ANONYMOUS, places))
@@ -128,6 +152,14 @@ class Tokens:
         if token is None or not hmac.compare_digest(digest, token.digest) or self._is_over(token):
             raise Refused(RefusalKind.INVALID_TOKEN, "the token is not valid")
         return token.visitor
+
+    def confirm(self, visitor: Visitor, headers: Mapping[str, str]) -> None:
+        """Pass a visitor that sent what `admin` needs beside its token (T-08).
+
+        Raises:
+            Refused: it did not.
+        """
+        self._seconds.confirm(visitor.principal.name, headers)
 
     def revoke(self, name: str) -> None:
         """Refuse a token from now on, until the process ends.
@@ -162,7 +194,7 @@ class Tokens:
 
 def given_token(headers: Mapping[str, str], names: Sequence[str]) -> str:
     """Return the token that came with a request, "" for none; a bearer token comes first."""
-    authorization = headers.get("Authorization")
+    authorization = headers.get(hdrs.AUTHORIZATION)
     if authorization is not None and authorization[:7].lower() == _BEARER:
         bearer = authorization[7:].strip()
         if bearer:

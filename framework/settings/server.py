@@ -25,7 +25,8 @@ class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `secret` is where it is (env:NAME, file:PATH). With `is_optional` a variable that is not set
     makes no token. None of `verbs`: all but `admin`. None of `accounts`: those of its door.
-    `expires` is a date and time with offset.
+    `expires` is a date and time with offset. `admin_secret` is where a second secret is, without
+    which it may not do what `admin` allows; needed for that where an account trades for real.
     """
 
     name: ShortName
@@ -37,6 +38,7 @@ class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expires: str = ""
     is_revoked: bool = msgspec.field(default=False, name="revoked")
     is_optional: bool = msgspec.field(default=False, name="optional")
+    admin_secret: Annotated[str, Meta(max_length=1_024)] = ""
 
 
 class DoorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

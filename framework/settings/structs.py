@@ -20,6 +20,7 @@ from framework.model.instrument import Instrument, InstrumentKind, PriceRange
 from framework.model.protection import NO_PROTECTION, Protection
 from framework.model.runs import Execution
 from framework.settings.fields import FieldError, require_positive
+from framework.settings.log_filter import level_of
 from framework.settings.modes import DataSource, Mode, OrderRoute
 from framework.settings.risk_limits import RiskSettings as RiskSettings
 from framework.settings.server import ListenerSettings
@@ -100,6 +101,12 @@ class LogLevel(Enum):
     WARNING = "warning"
     ERROR = "error"
     CRITICAL = "critical"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "LogLevel | None":
+        """Accept what `RUST_LOG` may say: `warn`, `gateway=debug`."""
+        level = level_of(value) if isinstance(value, str) else None
+        return None if level is None else cls(level)
 
 
 class LogFormat(Enum):

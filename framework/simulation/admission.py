@@ -42,7 +42,7 @@ class Admission:
             return f"session {intent.session.value} is not supported"
         reason: str | None = None
         try:
-            if command.quantity is not self._last_quantity:
+            if command.quantity != self._last_quantity:
                 self._last_quantity = None
                 instrument.quantity(command.quantity)
                 self._last_quantity = command.quantity

@@ -330,15 +330,19 @@ class InstrumentMatching:
     def _take_point(self, order: VenueOrder, price: float) -> None:
         """Let an order take what a trade or candle has at `price`."""
         quantity = order.remaining
-        if order.reduce_only or self._budget is not None:
-            if order.reduce_only and self._is_stuck(order, self._reducible(order)):
+        if order.reduce_only:
+            quantity = self._reducible(order)
+            if self._is_stuck(order, quantity):
                 return
-            quantity = self._allowed(order)
-            if order.time_in_force is _FOK and quantity < order.remaining:
-                self.end(order, NOT_WHOLE)
-                return
-        quantity = self._first_part(order, quantity)
-        self._spend(quantity)
+        if self._budget is not None:
+            quantity = min(quantity, self._budget)
+        if order.time_in_force is _FOK and quantity < order.remaining:
+            self.end(order, NOT_WHOLE)
+            return
+        if self._partial is not None:
+            quantity = self._first_part(order, quantity)
+        if self._budget is not None:
+            self._spend(quantity)
         if quantity > ZERO:
             self._fill(order, quantity, self._taking_price(order, price), _TAKER)
         if order.is_open:
@@ -394,7 +398,7 @@ class InstrumentMatching:
         self._executions.filled(order, quantity, price, liquidity)
         if order.shelf and not order.is_open:
             self.resting.remove(order)
-        if self.resting.reduce_only_count or order.reduce_only:
+        if self.resting.reduce_only_count or (order.reduce_only and order.is_open):
             self._end_stuck(order)
 
     def _end_stuck(self, traded: VenueOrder) -> None:

@@ -13,13 +13,19 @@ from zlib import crc32
 
 import msgspec
 
-from framework.errors import JournalDamaged
+from framework.errors import JournalDamaged, JournalError
 from framework.model.records import Record, order_of
 
 _PLACE = Struct("<qqqq").pack
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
 _KINDS: dict[type, str] = {kind: str(kind.__struct_config__.tag) for kind in get_args(Record)}
+
+
+class _Tagged(msgspec.Struct):
+    """As much of a record as says what it is."""
+
+    type: str
 
 
 Row = tuple[int, int, int, str, int | None, int, bytes]
@@ -93,10 +99,26 @@ def record_of(row: Row, place: str) -> Record:
     """Return the record in a row.
 
     Raises:
+        JournalError: it is of a kind that this build does not know.
         JournalDamaged: it is none.
     """
     try:
         record: Record = _decode(row[6])
     except (msgspec.MsgspecError, TypeError, ValueError) as error:
+        unknown = _unknown_kind(row[6])
+        if unknown:
+            raise JournalError(
+                f"{place}: entry {row[0]} is of a kind that a newer headrace writes ({unknown!r}):"
+                " open the journal with that"
+            ) from error
         raise JournalDamaged(f"{place}: entry {row[0]} cannot be read: {error}") from error
     return record
+
+
+def _unknown_kind(payload: bytes) -> str:
+    """Return the tag of a record that this build has no words for, "" if it is no such record."""
+    try:
+        tag = msgspec.msgpack.decode(payload, type=_Tagged).type
+    except (msgspec.MsgspecError, TypeError, ValueError):
+        return ""
+    return "" if tag in _KINDS.values() else tag

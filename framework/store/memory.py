@@ -38,10 +38,11 @@ class MemoryLog:
     def commit(self) -> None:
         """Do nothing: an entry is as durable as it gets when it is appended."""
 
-    def read(self, after: int = 0) -> Iterator[tuple[int, Record]]:
+    def read(self, after: int = 0, limit: int | None = None) -> Iterator[tuple[int, Record]]:
         """Yield (position, entry) of what follows `after` and is still kept, oldest first."""
         first = self.position - len(self._entries) + 1
-        for position in range(max(after + 1, first), self.position + 1):
+        start, last = max(after + 1, first), self.position
+        for position in range(start, (last if limit is None else min(last, after + limit)) + 1):
             yield position, self._entries[position - first]
 
     def of_order(self, order_id: str) -> list[tuple[int, Record]]:

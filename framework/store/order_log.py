@@ -24,11 +24,13 @@ from framework.store.entries import (
 )
 from framework.store.lock import FileLock
 from framework.store.storage import Snapshot, Storage, digest_of, newest_whole
-from framework.store.subjects import RecentSubjects
+from framework.store.subjects import RecentSubjects, WrittenSubjects
 from framework.store.writer import Batch, InlineWriter, WriterThread, Written
 
 PAGE_COUNT = 5_000  # rows read at a time: bounds memory, and how long a read holds back others
 KEPT_ENTRIES = 200_000
+NO_LIMIT = 1 << 63
+LINGER_S = 0.005  # with `durability: async`, where nobody waits for the disk
 
 
 class StoredLog:
@@ -80,15 +82,23 @@ class StoredLog:
         self._unwritten: deque[tuple[Row, Record]] = deque()
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._recent = RecentSubjects()
+        self._written = WrittenSubjects(reading.subjects_between, head.position)
         for row in self._rows_after(reading.indexed_position()):
             if row[4] is not None:
                 self._recent.add(row[4], row[0])
+                self._written.add(row[4])
         if inline:
             self._writer: InlineWriter | WriterThread = InlineWriter(
                 storage, self._before_write, self._on_written
             )
         elif loop is not None:
-            self._writer = WriterThread(storage, self._before_write, self._on_written, loop)
+            self._writer = WriterThread(
+                storage,
+                self._before_write,
+                self._on_written,
+                loop,
+                linger_s=LINGER_S if self._is_async else 0.0,
+            )
         else:
             raise ValueError("a log that writes in a thread needs the loop that it reports to")
 
@@ -117,18 +127,19 @@ class StoredLog:
             self._rows, self._snapshots = [], []
             self._writer.write(batch)
 
-    def read(self, after: int = 0) -> Iterator[tuple[int, Record]]:
-        """Yield (position, entry) of what follows `after`, oldest first.
+    def read(self, after: int = 0, limit: int | None = None) -> Iterator[tuple[int, Record]]:
+        """Yield (position, entry) of what follows `after`, oldest first; at most `limit` of them.
 
         Raises:
             JournalDamaged: an entry does not bear out its checksum; those before were yielded.
         """
-        for row in self._rows_after(after) if after < self._written_position else ():
+        last = NO_LIMIT if limit is None else after + limit
+        for row in self._rows_after(after, last) if after < self._written_position else ():
             after = row[0]
             yield after, record_of(row, self._place)
         self._make_rows()
         for row, record in list(self._unwritten):
-            if row[0] > after:
+            if after < row[0] <= last:
                 yield row[0], record
 
     def of_order(self, order_id: str) -> list[tuple[int, Record]]:
@@ -139,6 +150,8 @@ class StoredLog:
         """
         self._make_rows()
         subject = subject_of(order_id)
+        if not self._written.may_hold(subject):
+            return []
         positions = self._recent.positions_of(subject)
         positions += self._reading.positions_of(subject)
         if not positions:
@@ -176,6 +189,7 @@ class StoredLog:
     async def flush(self) -> None:
         """Wait until everything appended is durable. Raises JournalError if it cannot be."""
         self.commit()
+        self._writer.hurry()
         if self.failure:
             raise JournalError(self.failure)
         if self._loop is not None and self._written_position < self.position:
@@ -205,8 +219,10 @@ class StoredLog:
             entries.popleft()
             self._checksum = row[5]
             self._unwritten.append((row, entry))
-            if row[4] is not None:
-                self._recent.add(row[4], position)
+            subject = row[4]
+            if subject is not None:
+                self._recent.add(subject, position)
+                self._written.add(subject)
             if not self.failure:
                 self._rows.append(row)
 
@@ -248,13 +264,14 @@ class StoredLog:
         if self.on_durable is not None:
             self.on_durable()
 
-    def _rows_after(self, after: int) -> Iterator[Row]:
-        """Yield the committed rows behind `after`, each checked against the one before."""
+    def _rows_after(self, after: int, last: int = NO_LIMIT) -> Iterator[Row]:
+        """Yield the committed rows behind `after` up to `last`, each checked by the one before."""
         before = Head(after, self._checksum_of(after))
-        while True:
-            page = self._reading.rows(before.position, PAGE_COUNT)
+        while before.position < last:
+            count = min(PAGE_COUNT, last - before.position)
+            page = self._reading.rows(before.position, count)
             yield from checked(page, before, self._place)
-            if len(page) < PAGE_COUNT:
+            if len(page) < count:
                 return
             before = head_of(page[-1])
 

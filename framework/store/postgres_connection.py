@@ -14,6 +14,14 @@ from framework.errors import JournalDamaged, JournalError
 
 T = TypeVar("T")
 CONNECT_S = 10.0
+LOST = (  # what is said of a connection that ends while it is used; it counts as closed later
+    asyncpg.PostgresConnectionError,
+    asyncpg.exceptions.AdminShutdownError,
+    asyncpg.exceptions.CrashShutdownError,
+    asyncpg.exceptions.IdleSessionTimeoutError,
+    asyncpg.InternalClientError,  # the server's farewell came between two messages of ours
+    ConnectionError,
+)
 
 
 class Address(NamedTuple):
@@ -30,6 +38,9 @@ class PostgresConnection:
     def __init__(self, address: Address, *, busy_s: float) -> None:
         """Connect. Raises JournalError where that fails."""
         self._place = address.place
+        self._address = address
+        self._busy_s = busy_s
+        self._is_broken = False
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="order-log-link", daemon=True)
         self._thread.start()
@@ -38,6 +49,18 @@ class PostgresConnection:
         except BaseException:
             self._end()
             raise
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection has ended, by whomever: nothing can be asked of it any more."""
+        return self._is_broken or self._connection.is_closed()
+
+    def renew(self) -> None:
+        """Connect again, to a session without locks. Raises JournalError where that fails."""
+        if not self._connection.is_closed():
+            self._loop.call_soon_threadsafe(self._connection.terminate)
+        self._connection = self._wait_for(_connect(self._address, self._busy_s))
+        self._is_broken = False
 
     def execute(self, statement: str, *values: object) -> str:
         """Run a statement and return its command tag, such as `INSERT 0 3`."""
@@ -69,7 +92,11 @@ class PostgresConnection:
 
     def _wait_for(self, work: Coroutine[Any, Any, T]) -> T:
         with named_errors(self._place):
-            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+            try:
+                return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+            except LOST:
+                self._is_broken = True
+                raise
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -99,7 +126,7 @@ def named_errors(place: str) -> Iterator[None]:
         raise JournalDamaged(f"{place}: {error}") from error
     except TimeoutError as error:
         raise JournalError(f"{place}: no answer in time") from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+    except (asyncpg.PostgresError, *LOST, asyncpg.InterfaceError, OSError, ValueError) as error:
         raise JournalError(f"{place}: {error}") from error
 
 

@@ -5,6 +5,12 @@ Version 1:
     entries    the chain (`framework/store/entries.py`)
     subjects   where an order's entries are; derived from `entries`, up to `indexed_position`
     snapshots  the core's state as of an entry
+Version 2: the same tables, with entries that version 1 has no words for (instruments found on the
+    way, exits that were changed, what a backtest played).
+
+A build that adds a kind of entry, or a field that the state depends on, adds a version, be its
+step empty: an older build must refuse the journal rather than stumble over it or forget something.
+`tests/data/journals/version_N.words` holds what a version can say.
 """
 
 import sqlite3
@@ -47,8 +53,10 @@ STEPS: tuple[tuple[str, ...], ...] = (  # the n-th leads from version n to n + 1
             state BLOB NOT NULL
         )""",
     ),
+    (),
 )
 VERSION = len(STEPS)
+OLDEST_READ = 1  # has tables that the queries of today fit: it is read as it is
 
 
 def migrate(
@@ -90,8 +98,8 @@ def version_of(
         raise JournalError(f"{place}: is a database, but no order log")
     if version > len(steps):
         raise JournalError(
-            f"{place}: was written by a newer headrace (schema {version}, this one knows"
-            f" {len(steps)}): open it with that, or start a new journal beside it"
+            f"{place}: this journal was written by a newer headrace (format {version}, this one"
+            f" reads up to {len(steps)}): open it with that, or start a new journal beside it"
         )
     return int(version)
 

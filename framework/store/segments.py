@@ -18,7 +18,8 @@ import msgspec
 from framework.errors import JournalDamaged
 
 MAGIC = b"HRIN"
-FORMAT = 1
+FORMAT = 2  # since 1: more kinds of records
+OLDEST_READ = 1
 SUFFIX = ".segment"
 PREFIX = Struct("<4sHII")
 FRAME = Struct("<II")
@@ -136,8 +137,9 @@ class Segment:
             finding = Finding(self.path, "its header is half written", is_torn=True)
         elif magic != MAGIC:
             finding = Finding(self.path, "is not a segment of an input log")
-        elif version != FORMAT:
-            finding = Finding(self.path, f"has format {version}, this version reads {FORMAT}")
+        elif not OLDEST_READ <= version <= FORMAT:
+            newer = f"format {version}, this one reads up to {FORMAT}"
+            finding = Finding(self.path, f"was written by a newer headrace ({newer})")
         elif crc32(encoded) != checksum:
             finding = Finding(self.path, "its header does not bear out its checksum")
         if finding is not None:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import cache
-from itertools import chain
+from itertools import repeat
 from pathlib import Path
 
 from framework.errors import JournalDamaged, JournalError, JournalLocked
@@ -253,8 +253,14 @@ def create(path: Path, journal_id: str, now_ns: int, *, epoch: int = 0) -> None:
 def insert(connection: sqlite3.Connection, rows: Sequence[Row], epoch: int) -> int:
     """Write up to LARGEST_STATEMENT rows if the journal is in `epoch`; return how many were."""
     size = 1 << (len(rows) - 1).bit_length()
-    padding = (None,) * (len(COLUMNS) * (size - len(rows)))
-    values = (*chain.from_iterable(rows), *padding, epoch)
+    values: list[object] = []
+    for row in rows:
+        values += row
+        # Each value but an int, a str or a bytearray costs a search for adapters: half a
+        # microsecond, while the copy costs a tenth of that.
+        values[-1] = bytearray(row[6])
+    values += repeat(0, len(COLUMNS) * (size - len(rows)))
+    values.append(epoch)
     return connection.execute(_insertion(size), values).rowcount
 
 
@@ -265,12 +271,12 @@ def journal_lock(path: Path) -> FileLock:
 
 @cache
 def _insertion(size: int) -> str:
-    """Return the statement for up to `size` rows, fewer filled up with NULLs; `size` is 2 ** n.
+    """Return the statement for up to `size` rows, fewer filled up with zeros; `size` is 2 ** n.
 
     So there are few statements to compile, and each is a transaction of its own.
     """
     row = f"({', '.join('?' * len(COLUMNS))})"
     return (
         f"INSERT INTO entries SELECT * FROM (VALUES {', '.join([row] * size)})"
-        " WHERE column1 IS NOT NULL AND (SELECT epoch FROM journal) = ?"
+        " WHERE column1 > 0 AND (SELECT epoch FROM journal) = ?"
     )

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from framework.errors import JournalDamaged, JournalError
 from framework.store.entries import Head, Row, first_checksum, head_of
 from framework.store.mark import mark_path, read_mark
-from framework.store.schema import VERSION, header_checksum, version_of
+from framework.store.schema import OLDEST_READ, VERSION, header_checksum, version_of
 from framework.store.storage import Snapshot
 
 _MAKES_NO_SENSE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
@@ -61,6 +61,14 @@ class SqliteReading:
         )
         self._require(found, int)
         return [position for (position,) in found]
+
+    def subjects_between(self, first: int, last: int) -> list[int]:
+        """Return which subjects from `first` to `last` have indexed entries."""
+        found = self._fetch(
+            "SELECT DISTINCT subject FROM subjects WHERE subject BETWEEN ? AND ?", first, last
+        )
+        self._require(found, int)
+        return [subject for (subject,) in found]
 
     def indexed_position(self) -> int:
         """Return up to where `positions_of` is complete."""
@@ -133,9 +141,9 @@ class SqliteReading:
     def _header(self) -> tuple[str, int, int, int | None]:
         with named_errors(self.place):
             version = version_of(self._connection, self.place)
-        if version != VERSION:
+        if version < OLDEST_READ:
             raise JournalError(
-                f"{self.place}: has schema {version}; a start of headrace on it brings it to"
+                f"{self.place}: has format {version}; a start of headrace on it brings it to"
                 f" {VERSION}"
             )
         found = self._fetch(

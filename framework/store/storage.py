@@ -58,6 +58,9 @@ class Reading(Protocol):
     def positions_of(self, subject: int) -> list[int]:
         """Return where a subject's entries are, up to `indexed_position()` at least."""
 
+    def subjects_between(self, first: int, last: int) -> list[int]:
+        """Return which subjects from `first` to `last` have entries that `positions_of` finds."""
+
     def indexed_position(self) -> int:
         """Return up to where `positions_of` is complete."""
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import NamedTuple
 
 from framework.errors import JournalError
@@ -50,13 +50,20 @@ class InlineWriter:
             self._has_failed = bool(written.failure)
             self._on_written(written)
 
+    def hurry(self) -> None:
+        """Do nothing: what was to be written has been."""
+
     async def aclose(self) -> None:
         """Close the storage; harmless when repeated."""
         close_storage(self._storage)
 
 
 class WriterThread:
-    """Writes in a thread of its own, joining what queued up meanwhile into one transaction."""
+    """Writes in a thread of its own, joining what queued up meanwhile into one transaction.
+
+    With `linger_s` it lets more queue up for so long before each transaction, unless told to
+    hurry: most of what a small one costs is the same for a large one.
+    """
 
     def __init__(
         self,
@@ -64,11 +71,15 @@ class WriterThread:
         before_write: Callable[[], None],
         on_written: OnWritten,
         loop: asyncio.AbstractEventLoop,
+        *,
+        linger_s: float = 0.0,
     ) -> None:
         self._storage = storage
         self._before_write = before_write
         self._on_written = on_written
         self._loop = loop
+        self._linger_s = linger_s
+        self._is_urgent = Event()
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
         self._ended: asyncio.Future[None] = loop.create_future()
         self._is_stopping = False
@@ -80,11 +91,16 @@ class WriterThread:
         """Queue `batch`; `on_written` is called on the loop's thread once it is on disk."""
         self._queue.put(batch)
 
+    def hurry(self) -> None:
+        """Write what is queued without waiting for more."""
+        self._is_urgent.set()
+
     async def aclose(self) -> None:
         """Write what is queued, close the storage and end the thread; harmless when repeated."""
         if not self._is_stopping:
             self._is_stopping = True
             self._queue.put(None)
+            self.hurry()
         await asyncio.shield(self._ended)
         self._thread.join()
 
@@ -115,6 +131,9 @@ class WriterThread:
             batch = self._queue.get()
             if batch is None:
                 return group, True
+            if not group and self._linger_s:
+                self._is_urgent.wait(self._linger_s)
+                self._is_urgent.clear()
             group.append(batch)
             count += len(batch.rows)
             if count >= GROUP_ROWS or self._queue.empty():

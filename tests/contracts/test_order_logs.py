@@ -118,6 +118,25 @@ async def test_reading_goes_on_behind_a_position(open_log: Open) -> None:
         assert list(log.read(after=10)) == list(enumerate(written[10:], 11))
         assert list(log.read(after=15)) == list(enumerate(written[15:], 16))
         assert list(log.read(after=20)) == []
+
+
+@over(LOGS)
+async def test_a_reader_that_takes_a_few_entries_gets_no_more(open_log: Open) -> None:
+    """R-23, R-24, R-29: past orders are read back a page at a time, by whoever lists them."""
+    written = records(20)
+    numbered = list(enumerate(written, 1))
+    async with opened(open_log) as log:
+        for record in written[:12]:
+            log.append(record)
+        await log.flush()
+        for record in written[12:]:
+            log.append(record)  # not written yet: read all the same
+
+        assert list(log.read(0, 5)) == numbered[:5]
+        assert list(log.read(10, 5)) == numbered[10:15]  # of both
+        assert list(log.read(13, 3)) == numbered[13:16]
+        assert list(log.read(18, 5)) == numbered[18:]
+        assert list(log.read(5, 0)) == []
         assert list(log.read(after=99)) == []
 
 

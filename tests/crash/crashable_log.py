@@ -83,9 +83,10 @@ class CrashableLog:
     def commit(self) -> None:
         """Do nothing more: what was appended has been handed over, and takes its time."""
 
-    def read(self, after: int = 0) -> Iterator[tuple[int, Record]]:
+    def read(self, after: int = 0, limit: int | None = None) -> Iterator[tuple[int, Record]]:
         """Yield (position, entry) of what follows `after`."""
-        for index in range(after, len(self._entries)):
+        end = len(self._entries)
+        for index in range(after, end if limit is None else min(end, after + limit)):
             yield index + 1, _decode(self._entries[index])
 
     def of_order(self, order_id: str) -> list[tuple[int, Record]]:

@@ -20,6 +20,7 @@ FAR = ("1", "1.5", "2", "2.5")  # prices that the market does not come to
 LOST = (aiohttp.ClientError, ConnectionError, TimeoutError)
 MARKET = ("quote", "candle")
 CHECKERS = 8
+DEADLINE_S = 60.0
 _LEG = re.compile(r"(-sl|-tp)(-\d+)?$")
 Body = dict[str, Any]
 
@@ -57,6 +58,12 @@ class Notes:
         self.statuses: Counter[int] = Counter()
         self.place = ("", 0)
         self.unanswered = 0
+
+    async def answered(self, count: int) -> None:
+        """Return once so many more requests were answered."""
+        count += self.statuses.total()
+        while self.statuses.total() < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
 
 class Client:
@@ -186,8 +193,8 @@ async def hear(http: aiohttp.ClientSession, notes: Notes, begun: asyncio.Event) 
     """Note what the stream tells until it ends."""
     try:
         async with http.ws_connect("/v1/ws") as stream:
-            begun.set()
             async for message in stream:
+                begun.set()
                 frame = message.json()
                 notes.place = frame["epoch"], frame["seq"]
                 if frame["type"] == "trade":
@@ -208,7 +215,10 @@ async def trade_until(
 ) -> None:
     """Let several clients trade, and one listen, until `end` has ended the gateway."""
     begun = asyncio.Event()
-    async with aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as http:
+    async with (
+        asyncio.timeout(DEADLINE_S),
+        aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as http,
+    ):
         hearing = asyncio.ensure_future(hear(http, notes, begun))
         await begun.wait()
         trading = [
@@ -264,7 +274,7 @@ class Checked:
         epoch, seq = self._notes.place
         assert epoch
         async with self._http.ws_connect(f"/v1/ws?epoch={epoch}&after={seq}") as stream:
-            frame = await stream.receive_json(timeout=10)
+            frame = await stream.receive_json(timeout=DEADLINE_S)
         assert frame["is_snapshot"] is True
         assert frame["epoch"] != epoch
 

@@ -24,7 +24,7 @@ from framework.model.records import Record
 from framework.store.opening import open_for_reading
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 Entry = tuple[int, int, Record]
 """Position, time, record."""
 

@@ -15,7 +15,7 @@ from tektii import Order, OrderStatus, TradingGateway
 
 from tests.adapters.tektii.client_loops import closed_afterwards
 from tests.crash.processes import ROOT, Process
-from tests.scenarios.gateway_traffic import Client, Notes, check, trade_until
+from tests.scenarios.gateway_traffic import DEADLINE_S, Client, Notes, check, trade_until
 
 pytestmark = [pytest.mark.socket, pytest.mark.kill]
 
@@ -123,7 +123,7 @@ def test_every_leg_is_there_once_after_each_kill(server: Gateway) -> None:
             gateway.close_all_positions()
             assert all(str(name).startswith("resting") for name in state(gateway))
     os.kill(server.process.pid, signal.SIGTERM)
-    assert server.process.ends_within(10)
+    assert server.process.ends_within(DEADLINE_S)
 
 
 def test_what_was_told_in_the_middle_of_traffic_is_there_after_each_kill(server: Gateway) -> None:
@@ -134,14 +134,15 @@ def test_what_was_told_in_the_middle_of_traffic_is_there_after_each_kill(server:
     notes, random = Notes(), Random(SEED)
     url = server.start()
     for number in range(TRAFFIC_ROUNDS):
-        wait_s = random.uniform(0.02, 0.3)
+        count, wait_s = random.randint(1, 100), random.uniform(0, 0.01)
 
-        async def kill(wait_s: float = wait_s) -> None:
+        async def kill(count: int = count, wait_s: float = wait_s) -> None:
+            await notes.answered(count)
             await asyncio.sleep(wait_s)
             server.process.kill()
 
         async def stop() -> None:
-            await asyncio.sleep(0.05)
+            await notes.answered(20)
             os.kill(server.process.pid, signal.SIGTERM)
 
         is_last = number == TRAFFIC_ROUNDS - 1
@@ -163,7 +164,7 @@ def test_an_orderly_stop_leaves_nobody_with_a_wrong_answer(server: Gateway) -> N
     async def stop_in_the_middle() -> None:
         async with aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as http:
             async with http.ws_connect("/v1/ws") as stream:
-                frame = await stream.receive_json(timeout=10)
+                frame = await stream.receive_json(timeout=DEADLINE_S)
                 notes.place = frame["epoch"], frame["seq"]
                 client = Client("stop", http, notes, SEED)
                 flight = client.submitting(IN_FLIGHT)
@@ -171,7 +172,7 @@ def test_an_orderly_stop_leaves_nobody_with_a_wrong_answer(server: Gateway) -> N
                 os.kill(server.process.pid, signal.SIGTERM)
                 await client.ended(flight)
                 await client.ended(client.submitting(IN_FLIGHT))
-            assert await asyncio.to_thread(server.process.ends_within, 10)
+            assert await asyncio.to_thread(server.process.ends_within, DEADLINE_S)
             assert server.process.stop() == 128 + signal.SIGTERM
 
     asyncio.run(stop_in_the_middle())

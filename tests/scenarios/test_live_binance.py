@@ -16,7 +16,7 @@ from adapters.binance.simulated.faults import RestFault
 from adapters.binance.simulated.rig import ADDRESS, BinanceRig
 from tests.scenarios.network_stage import ACCOUNT, NetworkStage, Truth, network_stage
 
-SEEDS = int(os.environ.get("HEADRACE_FAULT_SEEDS", "2"))
+SEEDS = int(os.environ.get("HEADRACE_LIVE_SEEDS", "2"))
 D = Decimal
 
 

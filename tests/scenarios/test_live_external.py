@@ -7,6 +7,7 @@ from random import Random
 import pytest
 from structlog.testing import capture_logs
 
+from framework.model.account import CashBooked, CashReason
 from framework.model.identity import EXTERNAL_RUN
 from framework.model.orders import Fill, FillCorrected, OrderStatus, Side
 from tests.broker.script import CALM, Script
@@ -153,6 +154,34 @@ def test_r26_money_that_was_paid_in_is_booked_once() -> None:
         assert external == CASH + 500
         assert live.alerts().count("cash_corrected") == 1
         live.server.books._cash[ACCOUNT] -= 500  # the books' own audit knows of no payments
+
+
+def test_f18_what_the_account_held_at_first_is_its_opening_and_a_change_while_down_is_told() -> (
+    None
+):
+    """F-18: quiet at the first start and at a restart; an alert for what changed meanwhile."""
+
+    def bookings(live: Stage) -> list[tuple[CashReason, Decimal]]:
+        booked = [one for _, one in live.log.read() if isinstance(one, CashBooked)]
+        return [(one.reason, one.amount) for one in booked if one.run == EXTERNAL_RUN]
+
+    with stage() as live:
+        live.wait(LOOK_S)
+        first, opening = live.alerts(), bookings(live)
+        live.crash()
+        live.start()
+        live.wait(LOOK_S)
+        after_restart = live.alerts()
+        live.crash()
+        live.server.books._cash[ACCOUNT] += 500
+        live.start()
+        live.wait(LOOK_S)
+        live.server.books._cash[ACCOUNT] -= 500
+
+        assert first == after_restart == []
+        assert opening == [(CashReason.DEPOSIT, CASH)]
+        assert live.alerts() == ["cash_corrected"]
+        assert bookings(live) == [*opening, (CashReason.CORRECTION, D(500))]
 
 
 # -- what a venue takes back -----------------------------------------------------------------------

@@ -47,7 +47,7 @@ from tests.scenarios.network_stage import (
 )
 from tests.source_code import ROOT
 
-SEEDS = int(os.environ.get("HEADRACE_FAULT_SEEDS", "5"))
+SEEDS = int(os.environ.get("HEADRACE_LIVE_SEEDS", "3"))
 LISTENER = f"{Listener.__module__}:{Listener.__name__}"
 EXAMPLE = ROOT / "config" / "kalshi_paper.yaml"
 EMBEDDED = (HOST, FIRST_FREE_PORT)
@@ -224,7 +224,7 @@ def test_calm_minutes_leave_nothing_to_wonder_about() -> None:
         stage.heal()
 
         assert stage.differences() == []
-        assert stage.alerts() == ["cash_corrected"]  # the account was not empty when we came
+        assert stage.alerts() == []  # what was there when we came is the opening
         refused = [one for one in stage.desk.truth()["orders"] if one["status"] == "canceled"]
         assert refused
         stage.stop()
@@ -440,7 +440,7 @@ def test_a_held_market_is_settled_by_the_venue(result: str, side: Side) -> None:
         assert phases[-1] is MarketPhase.SETTLED
         assert "the market of" in reason(passive(stage))
         assert stage.open_orders() == []
-        assert stage.alerts() == ["cash_corrected"]
+        assert stage.alerts() == []
 
 
 def test_a_settlement_while_the_process_is_dead_is_booked_at_the_next_start() -> None:

@@ -18,7 +18,7 @@ from framework.model.orders import Side
 from framework.orders.order_state import OrderState
 from tests.scenarios.network_stage import ACCOUNT, NetworkStage, Truth, network_stage
 
-SEEDS = int(os.environ.get("HEADRACE_FAULT_SEEDS", "2"))
+SEEDS = int(os.environ.get("HEADRACE_LIVE_SEEDS", "2"))
 D = Decimal
 KEPT_S = 100  # for which the line in front of the gateway keeps its idle connections
 

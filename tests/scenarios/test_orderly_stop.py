@@ -1,6 +1,10 @@
-"""R-10: an orderly stop takes at most 10 s, at whatever moment it is asked for."""
+"""R-10: an orderly stop takes at most 10 s, at whatever moment it is asked for.
+
+16 moments in the suite; `HEADRACE_STOPS=200`, as `make soak` sets it, for more.
+"""
 
 import asyncio
+import os
 import signal
 import sqlite3
 import time
@@ -28,7 +32,7 @@ from tests.scenarios.paper_process import PaperProcess, running, write_config
 from tests.scripted_venue import BTC, START_NS, Script, quote, run_settings, settings
 
 LIMIT_S = 10.0
-STOPS = 50
+STOPS = int(os.environ.get("HEADRACE_STOPS", "16"))
 RECONCILED_S = 4.0  # four questions of a second each
 
 
@@ -127,9 +131,16 @@ def test_r10_a_stop_at_any_moment_takes_at_most_ten_seconds(mode: Mode, tmp_path
 
 
 @pytest.mark.kill
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
-    "moment", ["locked", "journal_read", "started", "fill", "operator_request"]
+    ("moment", "number"),
+    [
+        ("locked", signal.SIGINT),
+        ("locked", signal.SIGTERM),
+        ("journal_read", signal.SIGTERM),
+        ("started", signal.SIGINT),
+        ("fill", signal.SIGTERM),
+        ("operator_request", signal.SIGINT),
+    ],
 )
 def test_r10_a_signal_stops_the_process_in_order(moment: str, number: int, tmp_path: Path) -> None:
     config = write_config(tmp_path, holds="0.5", busy_s=0.2)

@@ -663,7 +663,7 @@ def test_a_crash_and_a_restart_in_between_are_played_session_by_session(tmp_path
     sink = Sink()
     chosen, journal = with_crash(sink, tmp_path)
 
-    verdicts = play_again(chosen, sink.entries(), read_orders=partial(read_order_log, journal))
+    verdicts = play_again(chosen, sink.entries(), read_rows=partial(read_order_log, journal))
 
     assert [verdict.epoch for verdict in verdicts] == [1, 2]
     assert [verdict.difference for verdict in verdicts] == [None, None]

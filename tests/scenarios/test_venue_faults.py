@@ -12,13 +12,13 @@ import pytest
 from framework.adapter_kit.finding import find_rig
 from framework.adapter_kit.rig import Fault
 from framework.adapter_kit.stage import Stage, staged
-from framework.model.events import GapDetected
+from framework.model.events import ConnectionChanged, ConnectionState, GapDetected
 from framework.model.market_data import BookChanged
 from framework.runtime.adapters import find_adapter
 from framework.simulation.loop import run_simulated
 from tests.broker.rig import START_NS
 
-SEEDS = int(os.environ.get("HEADRACE_FAULT_SEEDS", "30"))
+SEEDS = int(os.environ.get("HEADRACE_FAULT_SEEDS", "12"))
 MINUTES = 10
 HEAL_S = 30.0
 DATA_FAULTS = (Fault.LOSE, Fault.REPEAT, Fault.SWAP, Fault.GARBLE)
@@ -73,6 +73,47 @@ def check(adapter: str, seed: int) -> None:
     assert stage.wrong == []
     assert stage.compared_count > 1_000
     assert stage.of(GapDetected)
+    assert min(given_up(stage), default=10) >= 10
+
+
+def given_up(stage: Stage) -> list[float]:
+    """Return how long the feed was up each time that it was dropped for want of a book, in s."""
+    found: list[float] = []
+    up_ns = 0
+    for change in stage.of(ConnectionChanged):
+        if change.link == "feed" and change.state is ConnectionState.CONNECTED:
+            up_ns = change.time_ns
+        if change.link == "feed" and change.reason == "no true book":
+            found.append((change.time_ns - up_ns) / 1e9)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(-(-SEEDS // 5)))
+def test_a_feed_that_is_down_or_just_up_is_not_dropped_for_want_of_a_book(seed: int) -> None:
+    """R-41, R-43, R-44: the steps of recovery count only while the link is up, and then anew."""
+
+    async def main() -> Stage:
+        random = Random(seed)
+        build = find_adapter("binance", key="adapter")
+        async with staged(build, find_rig("binance")(seed)) as stage:
+            symbols = tuple(range(len(stage.rig.symbols)))
+            for index in symbols:
+                stage.feed.subscribe(stage.name(index), "book")
+            await stage.until_synced(within_s=HEAL_S, indices=symbols)
+            stage.inflict(Fault.NO_SNAPSHOT, duration_s=300.0)
+            for _ in range(8):
+                stage.inflict(Fault.REFUSE, duration_s=random.uniform(1, 30))
+                stage.inflict(Fault.CUT)
+                await stage.pass_time(random.uniform(20, 60))
+            stage.rig.heal()
+            await stage.until_synced(within_s=HEAL_S, indices=symbols)
+            return stage
+
+    stage = run_simulated(main, seed=seed, start_ns=START_NS)
+
+    assert stage.wrong == []
+    assert given_up(stage)
+    assert min(given_up(stage)) >= 10
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -7,11 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from framework.model.commands import CancelOrder, ModifyOrder, SubmitOrder
 from framework.model.instrument import InstrumentKind
 from framework.model.market_data import BookSnapshot, MarketPhase, MarketStatus
 from framework.model.orders import Side
 from framework.runtime.runner import Runtime
-from framework.settings.structs import InstrumentSettings, StopPolicy
+from framework.settings.structs import InstrumentSettings, RiskSettings, StopPolicy
+from framework.simulation import venue
 from strategies.kalshi_market_maker import KalshiMarketMaker
 from tests.scripted_venue import (
     SECOND_NS,
@@ -25,6 +27,7 @@ from tests.scripted_venue import (
 from tests.strategies.sessions import assert_refused
 
 RAIN, SNOW = "x:RAIN", "x:SNOW"
+NO_LIMITS = RiskSettings()
 MARKETS = [
     InstrumentSettings(
         symbol=name.removeprefix("x:"),
@@ -42,14 +45,19 @@ def book(second: float, bid: float, ask: float, *, at: str = RAIN) -> BookSnapsh
     return BookSnapshot(at, time_ns, time_ns, round(second * 10) + 1, ((bid, 1e6),), ((ask, 1e6),))
 
 
-def played(*events: Any, markets: tuple[str, ...] = (RAIN,), **section: Any) -> Runtime:
+def played(
+    *events: Any,
+    markets: tuple[str, ...] = (RAIN,),
+    risk: RiskSettings = NO_LIMITS,
+    **section: Any,
+) -> Runtime:
     """Run the strategy over events, and leave everything as it stands at their end."""
     run = run_settings(
         KalshiMarketMaker,
         settings={"instruments": list(markets), **section},
         on_stop=StopPolicy.LEAVE,
     )
-    return play(settings(run, script=list(events), venue={"instruments": MARKETS}))
+    return play(settings(run, script=list(events), venue={"instruments": MARKETS}, risk=risk))
 
 
 def working(runtime: Runtime, at: str = RAIN) -> dict[str, float]:
@@ -145,6 +153,60 @@ def test_a_book_without_a_side_is_not_quoted() -> None:
     empty = msgspec.structs.replace(book(1, 0.40, 0.44), asks=())
 
     assert working(played(book(0, 0.40, 0.44), empty)) == {}
+
+
+def requests(runtime: Runtime) -> list[tuple[float, str, str]]:
+    """Return (second, what, side) of every request that left, oldest first."""
+    sides = {order.order_id: order.side.value for order in orders_of(runtime)}
+    return [
+        (
+            (entry.time_ns - START_NS) / SECOND_NS,
+            type(entry).__name__.removesuffix("Order").lower(),
+            sides[entry.order_id],
+        )
+        for _, entry in runtime.engine.log.read()
+        if isinstance(entry, SubmitOrder | ModifyOrder | CancelOrder)
+    ]
+
+
+def test_a_quote_whose_change_the_venue_refuses_is_taken_back_and_given_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """F-09: asked for once, and never again at the same price; not at every book."""
+    monkeypatch.setattr(venue, "modify_refusal", lambda command, order: "no amendments here")
+    still = [book(1 + tenth / 10, 0.43, 0.47) for tenth in range(20)]
+
+    runtime = played(book(0, 0.40, 0.44), *still, book(4, 0.45, 0.49))
+
+    assert requests(runtime)[2:] == [
+        (1.0, "modify", "buy"),
+        (1.0, "modify", "sell"),
+        (1.0, "cancel", "buy"),
+        (1.0, "cancel", "sell"),
+        (4.0, "submit", "buy"),
+        (4.0, "submit", "sell"),
+    ]
+    assert working(runtime) == {"buy": 0.45, "sell": 0.49}
+
+
+def test_a_quote_whose_change_our_own_gate_refuses_is_taken_back() -> None:
+    """F-09: the refusal comes at once; the other side moves."""
+    still = [book(1 + tenth / 10, 0.43, 0.47) for tenth in range(20)]
+
+    runtime = played(
+        book(0, 0.40, 0.44),
+        *still,
+        book(4, 0.40, 0.44),
+        risk=RiskSettings(max_order_notional=Decimal("4.5")),
+    )
+
+    assert requests(runtime)[2:] == [
+        (1.0, "modify", "buy"),
+        (1.0, "cancel", "sell"),
+        (4.0, "modify", "buy"),
+        (4.0, "submit", "sell"),
+    ]
+    assert working(runtime) == {"buy": 0.40, "sell": 0.44}
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -14,10 +14,12 @@ from framework.model.commands import CancelOrder, ModifyOrder, SubmitOrder
 from framework.model.market_data import BookDelta, BookSnapshot
 from framework.model.orders import OrderStatus, Side
 from framework.model.reports import OrderFilled
+from framework.orders import requests as order_requests
 from framework.runtime.runner import Runtime
 from framework.settings.decoding import decode_section
 from framework.settings.modes import Mode
 from framework.settings.structs import LatencySettings, RiskSettings, Settings, StopPolicy
+from framework.simulation import venue
 from framework.simulation.loop import run_simulated
 from strategies.market_maker import MarketMaker
 from tests.real_data import real_data_file
@@ -276,6 +278,23 @@ def test_a_refused_quote_waits_for_the_next_move() -> None:
     asks = [order for order in orders_of(runtime) if order.side is Side.SELL]
     assert [order.status for order in asks] == [OrderStatus.DENIED, OrderStatus.CANCELLED]
     assert [(order.created_ns - START_NS) // SECOND_NS for order in asks] == [0, 2]
+
+
+@pytest.mark.parametrize("is_gate", [False, True])
+def test_a_quote_whose_change_is_refused_is_taken_back_and_given_anew(
+    is_gate: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F-09: by the venue or by our own gate, whose refusal comes at once."""
+    module, name = (order_requests, "_unchangeable") if is_gate else (venue, "modify_refusal")
+    monkeypatch.setattr(module, name, lambda *_: "no amendments here")
+    events = [book(0, 99.5, 100.5), *(book(second, 97.5, 99.5) for second in (1, 2, 3, 4))]
+
+    runtime = play(settings(maker(StopPolicy.LEAVE), script=events))
+
+    asked = [request[:3] for request in requests(runtime)[2:]]
+    modifies = [] if is_gate else [(1.0, "modify", "buy"), (1.0, "modify", "sell")]
+    cancels = [(1.0, "cancel", "buy"), (1.0, "cancel", "sell")]
+    assert asked == [*modifies, *cancels, (2.0, "submit", "buy"), (2.0, "submit", "sell")]
 
 
 @pytest.mark.parametrize("policy", [StopPolicy.CANCEL_ENTRIES, StopPolicy.CANCEL_ALL])

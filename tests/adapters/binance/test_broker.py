@@ -13,7 +13,7 @@ from adapters.binance.simulated.faults import RestFault, StreamFaults
 from adapters.binance.simulated.rig import ADDRESS
 from framework.errors import ConfigError, VenueError
 from framework.model.commands import ModifyOrder
-from framework.model.events import ConnectionChanged, ConnectionState
+from framework.model.events import ConnectionChanged, ConnectionState, ErrorRaised
 from framework.model.orders import Liquidity, OrderStatus, OrderType, Side, TimeInForce
 from framework.model.reports import (
     EndKind,
@@ -330,6 +330,30 @@ def test_what_was_sent_is_remembered_up_to_a_limit() -> None:
     assert "0" not in sent
     assert sent.symbols("0", ["A", "B"]) == ("A", "B")
     assert sent.symbols(str(REMEMBERED), ["A", "B"]) == ("BTCUSDT",)
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 5.0])
+def test_r21_an_order_that_is_given_twice_leaves_once_and_ends_nothing(pause_s: float) -> None:
+    """R-21, R-29: before its answer or after it; the broker goes on."""
+
+    async def main() -> None:
+        async with world() as one:
+            await ready(one)
+            one.broker.send(order("mine"))
+            await one.pass_time(pause_s)
+            one.broker.send(order("mine", "50001"))
+            await one.until(lambda: told(one, "mine", OrderAccepted))
+            one.broker.send(order("other"))
+            await one.until(lambda: told(one, "other", OrderAccepted))
+
+            (error,) = one.heard(ErrorRaised)
+            assert error.error == "order mine was given twice: it is not sent again"
+            assert one.broker.statistics()["given_twice"] == 1
+            assert len(one.venue.exchange.orders("main")) == 2
+            assert not told(one, "mine", OrderEnded)
+            assert not told(one, "mine", RequestInDoubt)
+
+    play(main)
 
 
 def test_r34_an_outage_is_an_error_and_never_an_empty_answer() -> None:

@@ -81,6 +81,27 @@ def test_an_order_is_accepted_under_our_id_and_taken_back() -> None:
     play(main)
 
 
+@pytest.mark.parametrize("pause_s", [0.0, 5.0])
+def test_r21_an_order_that_is_given_twice_leaves_once_and_ends_nothing(pause_s: float) -> None:
+    """R-21, R-29: before its answer or after it; the broker goes on."""
+
+    async def main() -> None:
+        async with world() as one:
+            await ready(one)
+            one.broker.send(order("mine"))
+            await one.pass_time(pause_s)
+            one.broker.send(order("mine", "0.41"))
+            await one.until(lambda: one.told("mine", OrderAccepted))
+            await accepted(one, "other")
+
+            assert errors(one, "send") == ["order mine was given twice: it is not sent again"]
+            assert len(one.venue.exchange.portfolio.orders("main")) == 2
+            assert not one.told("mine", OrderEnded)
+            assert not one.told("mine", RequestInDoubt)
+
+    play(main)
+
+
 def test_a_cancel_right_behind_its_order_waits_for_the_answer() -> None:
     async def main() -> None:
         async with world() as one:

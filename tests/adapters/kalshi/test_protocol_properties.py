@@ -1,5 +1,6 @@
 """Whatever the line does: a book that says it is live is the venue's book (R-40, R-41)."""
 
+import os
 from collections import Counter, deque
 from random import Random
 
@@ -15,6 +16,7 @@ from tests.adapters.kalshi.venue_model import CALM, Faults, Second, Truth, Venue
 STEP_NS = MS_NS // 4
 LATENCY_NS = 2 * MS_NS
 HEALED_WITHIN_NS = 30 * SECOND_NS
+SEEDS = int(os.environ.get("HEADRACE_LINE_SEEDS", "100"))
 
 
 class World:
@@ -120,7 +122,7 @@ def storm(
     return world
 
 
-@pytest.mark.parametrize("first", range(0, 200, 20))
+@pytest.mark.parametrize("first", range(0, SEEDS, 20))
 def test_a_live_book_is_the_true_book_at_every_event(first: int) -> None:
     """R-40: loss, repeats, disorder, early and late snapshots, new counters, lost connections."""
     totals: Counter[str] = Counter()

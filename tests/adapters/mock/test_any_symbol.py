@@ -115,10 +115,38 @@ async def test_what_is_no_symbol_is_not_found(name: str) -> None:
 async def test_the_number_of_symbols_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(any_symbol, "MOST_SYMBOLS", 2)
     feed = await found(HandContext(), "venue:A", "venue:B")
+    for name in ("venue:A", "venue:B"):
+        feed.subscribe(name, "quotes")
 
-    with pytest.raises(VenueError, match="2 symbols already, and no more"):
+    with pytest.raises(VenueError, match="2 symbols of the mock venue are watched"):
         await feed.find_instrument("venue:C")
     assert await feed.find_instrument("venue:A") is not None
+
+    feed.unsubscribe("venue:A", "quotes")
+    assert await feed.find_instrument("venue:C") is not None
+    assert {one.id for one in feed.instruments} == {"venue:B", "venue:C"}
+
+
+async def test_a_symbol_that_made_room_comes_back_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R-84: whoever goes on naming symbols takes them from nobody who uses his."""
+    monkeypatch.setattr(any_symbol, "MOST_SYMBOLS", 3)
+    context = HandContext(now_ns=START_NS)
+    feed = await found(context, "venue:A", "venue:B", "venue:W")
+    feed.subscribe("venue:W", "quotes")
+
+    async def past(name: str) -> list[Candle]:
+        return await feed.history(name, "1m", end_ns=START_NS, limit=5)
+
+    before = await past("venue:A")
+    for number in range(20):
+        assert await feed.find_instrument(f"venue:N{number}") is not None
+        await past(f"venue:N{number}")
+        await past("venue:B")  # used all the time
+    names = {one.id for one in feed.instruments}
+    assert len(names) == len(feed._markets) == 3
+    assert {"venue:B", "venue:W", "venue:N19"} == names
+    assert await past("venue:A") == before
+    assert feed.statistics()["symbols"] == 3
 
 
 async def test_some_symbols_can_be_settled_by_the_configuration() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 CONFIGURATION = ROOT / "config" / "tektii_gateway.yaml"
 KEY = "k7Qm2ZxV9sLw4TbN8pRe3YhC6uJd1GfA"
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 _LISTENING = "listening on "
 
 

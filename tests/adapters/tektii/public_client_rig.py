@@ -8,6 +8,8 @@ others walk as the mock's do, only faster.
 """
 
 import asyncio
+import os
+import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -29,7 +31,7 @@ from tests.adapters.tektii.client_loops import closed_afterwards
 from tests.source_code import ROOT
 
 D = Decimal
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0  # only what is broken takes so long, however busy the machine is
 STEP_MS = 50  # of the market; the shipped configuration's is ten times as long
 PART_MS = 200  # until the second part of an order trades, where it has two
 SYMBOLS = 200
@@ -138,10 +140,19 @@ class RunningGateway:
         return f"Q{next(self._symbols):03}"
 
     def move(self, symbol: str, price: float) -> None:
-        """Let a still symbol trade at a price; while it is watched the next step takes it back."""
-        name, now_ns = f"mock:{symbol}", self.now_ns
-        quote = Quote(name, now_ns, now_ns, price - 0.01, price + 0.01, 100.0, 100.0)
-        self.publish(quote, Trade(name, now_ns, now_ns, price, 1.0))
+        """Let a still symbol trade at a price; while it is watched the next step takes it back.
+
+        What the price sets off has been decided when this returns, and may still be on its way.
+        """
+        name, engine = f"mock:{symbol}", self.runtime.engine
+
+        def trade() -> None:
+            now_ns = engine.clock.now_ns  # none of the market's steps gets between
+            quote = Quote(name, now_ns, now_ns, price - 0.01, price + 0.01, 100.0, 100.0)
+            engine.bus.publish(quote)
+            engine.bus.publish(Trade(name, now_ns, now_ns, price, 1.0))
+
+        self.call(trade)
 
     def _main(self) -> None:
         try:
@@ -239,6 +250,33 @@ def symbol_fixture() -> Fixture:
         return gateway.still_symbol()
 
     return symbol
+
+
+# -- ports ----------------------------------------------------------------------------------------
+
+FIRST_PORT, PORTS = 12_000, 10_000  # below those that the system gives away by itself
+
+
+def lasting_port() -> int:
+    """Return a free port that nobody is given by chance while nobody listens at it."""
+    for number in range(PORTS):
+        port = FIRST_PORT + (os.getpid() * 7 + number) % PORTS  # elsewhere in each process
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
+
+
+@contextmanager
+def deserted_port() -> Iterator[int]:
+    """Hold a port at which nobody listens, nor can anybody begin to."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])
 
 
 # -- waiting --------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from tests.adapters.tektii.public_client_rig import (
     FORMS,
     RunningGateway,
     a_client,
+    deserted_port,
     eventually,
     gateway_fixture,
     is_filled,
@@ -24,11 +25,10 @@ LIMIT: dict[str, Any] = {"order_type": "limit", "limit_price": "50"}
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_nobody_there_is_a_connection_error(gateway: RunningGateway, form: str) -> None:
-    with Relay(gateway) as relay:
-        gone = relay.url
+def test_nobody_there_is_a_connection_error(form: str) -> None:
     with (
-        a_client(gone, form, max_retries=0) as opened,
+        deserted_port() as port,
+        a_client(f"http://127.0.0.1:{port}", form, max_retries=0) as opened,
         pytest.raises(APIConnectionError) as caught,
     ):
         opened.get_account()

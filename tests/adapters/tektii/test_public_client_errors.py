@@ -1,5 +1,6 @@
 """Every error that the public client knows, caused at our gateway."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +21,12 @@ from tektii import (
 )
 from websockets.exceptions import InvalidStatus
 
+from adapters.tektii import server_stream
 from framework.errors import OrderError
+from framework.server import serving
 from tests.adapters.tektii.public_client_listener import Listener
 from tests.adapters.tektii.public_client_rig import (
+    DEADLINE_S,
     FORMS,
     RunningGateway,
     a_client,
@@ -257,14 +261,14 @@ def test_a_rate_limit_says_when_to_come_back(
 @pytest.mark.parametrize("form", FORMS)
 def test_a_client_over_the_limit_of_the_door_is_let_in_again(form: str) -> None:
     """Spec 5.2: `Retry-After` is honoured, and then the call succeeds."""
-    limits = {"requests_per_s": 5.0, "burst": 3}
+    limits = {"requests_per_s": 1.0, "burst": 3}  # slower than the slowest machine asks
     with (
         RunningGateway(gateway_settings(limits=limits)) as running,
         a_client(running.url, form, max_retries=0) as opened,
     ):
 
         def ask_often() -> None:
-            for _ in range(10):
+            for _ in range(1_000):
                 opened.get_account()
 
         with pytest.raises(RateLimitedError) as caught:
@@ -317,8 +321,20 @@ def test_a_bug_shows_nothing_of_itself(client: TradingGateway, gateway: RunningG
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_gateway_that_stops_refuses_orders_and_says_so(form: str) -> None:
-    """Spec 18.4 [N]: refuse first, announce, drain, close; reading goes on meanwhile."""
+def test_a_gateway_that_stops_refuses_orders_and_says_so(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spec 18.4 [N]: refuse first, announce, drain, close; reading goes on meanwhile.
+
+    Between the announcement and the end there is as much time as this test needs.
+    """
+    has_seen = asyncio.Event()
+
+    async def until_seen(wait_s: float) -> None:
+        await has_seen.wait()
+
+    monkeypatch.setattr(server_stream, "pause", until_seen)
+    monkeypatch.setattr(serving, "LEAVE_S", DEADLINE_S)
     with RunningGateway(gateway_settings()) as running, a_client(running.url, form) as opened:
         handle = opened.submit_order(running.still_symbol(), "buy", "1", **LIMIT)
         with Listener(running.url, form) as listener:
@@ -329,4 +345,4 @@ def test_a_gateway_that_stops_refuses_orders_and_says_so(form: str) -> None:
                 opened.submit_order("AAPL", "buy", "1")
             assert (caught.value.status_code, caught.value.code) == (503, "SHUTTING_DOWN")
             assert opened.get_order(handle.id).status.value == "OPEN"
-            listener.leave()
+        running.call(has_seen.set)

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.socket
 gateway = gateway_fixture()
 client = client_fixture()
 
+RECENTLY = timedelta(minutes=1)
 SECONDS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,10 +47,10 @@ def test_every_symbol_has_a_quote_whatever_is_in_its_name(
     assert (quote.symbol, quote.provider) == (symbol, "mock")
     bid, ask, last = Decimal(quote.bid), Decimal(quote.ask), Decimal(quote.last)
     assert bid <= last <= ask
-    assert float(last) == pytest.approx(price, rel=0.05)
+    assert float(last) == pytest.approx(price, rel=0.05)  # no path of this seed gets so far
     assert float(ask - bid) == pytest.approx(2 * max(0.01, float(last) * 0.0001), rel=0.02)
     assert (quote.bid_size, quote.ask_size) == ("100", "100")
-    assert abs(datetime.now(UTC) - quote.timestamp) < timedelta(seconds=5)
+    assert abs(datetime.now(UTC) - quote.timestamp) < RECENTLY
     assert not set("eE") & set(quote.bid + quote.ask + quote.last)
 
 
@@ -157,7 +158,7 @@ def test_status_and_health_are_those_of_a_gateway_that_works(client: TradingGate
     status = client.get_status()
     assert status.connected
     assert status.latency_ms >= 0
-    assert abs(datetime.now(UTC) - status.last_heartbeat) < timedelta(seconds=10)
+    assert abs(datetime.now(UTC) - status.last_heartbeat) < RECENTLY
     health = client.get_health()
     assert health.status.value == "connected"
     (provider,) = health.providers

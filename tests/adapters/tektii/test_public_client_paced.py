@@ -31,7 +31,8 @@ def settings(candles: Path) -> Settings:
         "source": source,
         "instruments": [{"symbol": "DEMO", "tick": "0.01", "lot": "0.001"}],
     }
-    door = {"door": "tektii", "accounts": ["main"], "settings": {"provider": "sample"}}
+    patient = {"provider": "sample", "ack_timeout_s": 60}  # however busy the machine is
+    door = {"door": "tektii", "accounts": ["main"], "settings": patient}
     return decode_section(
         {
             "mode": "backtest",
@@ -109,7 +110,7 @@ def test_market_time_stands_still_until_the_handler_has_ended(candles: Path, for
 
     async def main() -> None:
         await play_recorded(settings(candles), on_listening=connect)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await asyncio.gather(*clients)
 
     with finished_afterwards():

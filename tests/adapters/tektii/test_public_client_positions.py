@@ -196,10 +196,13 @@ def test_money_follows_positions_and_results(
     assert before.balance == before.equity == before.margin_available
 
     position_id = traded(client, symbol, "buy", "100")
-    held = client.get_account()
-    position = client.get_position(position_id)
+    held, position = eventually(  # both at the same price
+        lambda: (client.get_account(), client.get_position(position_id)),
+        lambda found: Decimal(found[0].unrealized_pnl) == Decimal(found[1].unrealized_pnl),
+    )
     assert held.balance == before.balance
-    assert Decimal(held.unrealized_pnl) == Decimal(position.unrealized_pnl)
+    distance = Decimal(position.current_price) - Decimal(position.average_entry_price)
+    assert Decimal(held.unrealized_pnl) == 100 * distance
     assert Decimal(held.equity) == Decimal(held.balance) + Decimal(held.unrealized_pnl)
     assert Decimal(held.margin_used) == pytest.approx(Decimal("10000"), rel=Decimal("0.001"))
     free = Decimal(held.equity) - Decimal(held.margin_used)

@@ -30,7 +30,8 @@ pytestmark = pytest.mark.socket
 
 SIGNS = "Q7+x/w=V2&kT%9zL~m4(R)8nB!c5Yd*G"  # spelled otherwise in addresses
 GUESS = "Zr5Tn8WqB2xKc7VmH4yLs9PdF3gJ6aUe"  # of somebody who has none
-PLANTED = (KEY, SIGNS, GUESS)
+ADMIN = "hT4nQ9bVx2KzR7mWc5LpY8dGs3FjE6uA"  # the first one's for admin
+PLANTED = (KEY, SIGNS, GUESS, ADMIN)
 ORDER = {"symbol": "AAPL", "side": "BUY", "quantity": "1", "order_type": "MARKET"}
 WAYS = (
     "/v1/account",
@@ -61,14 +62,13 @@ def configuration(tmp_path: Path) -> Path:
     secret.write_text(SIGNS)
     secret.chmod(0o600)
     known = '- {name: client, secret: "env:GATEWAY_API_KEY", optional: true}\n'
+    chosen = known.replace("optional: true", "admin_secret: env:GATEWAY_ADMIN_TOKEN")
     text = CONFIGURATION.read_text()
     assert known in text
     second = f'          - {{name: second, secret: "file:{secret}", verbs: [read]}}\n'
     path = tmp_path / "gateway.yaml"
     path.write_text(
-        text.replace(known, known + second)
-        + f"journal: sqlite:///{tmp_path / 'gateway.db'}\n"
-        + "logging: {level: debug, format: json}\n"
+        text.replace(known, chosen + second) + f"journal: sqlite:///{tmp_path / 'gateway.db'}\n"
     )
     return path
 
@@ -82,9 +82,16 @@ def test_what_clients_send_as_a_secret_is_found_nowhere_again(
         directory = tmp_path / run
         directory.mkdir()
         with gateway_process(
-            directory, configuration=configuration, environment={"ENABLE_SWAGGER": "true"}
+            directory,
+            configuration=configuration,
+            environment={
+                "ENABLE_SWAGGER": "true",
+                "RUST_LOG": "gateway=debug",
+                "GATEWAY_ADMIN_TOKEN": ADMIN,
+            },
         ) as gateway:
             seen += answers(gateway)
+            seen += misplaced(gateway)
             asyncio.run(asyncio.wait_for(streamed(gateway, seen), 30))
             seen.append(Path(f"/proc/{gateway.pid}/cmdline").read_bytes())
             seen.append(gateway.stop().encode())
@@ -140,6 +147,32 @@ def credentials(secret: str) -> Iterator[dict[str, str]]:
     yield {"Cookie": f"key={secret}"}
     yield {"Authorization": f"Bearer {secret}", "Host": "evil.example"}
     yield {"Authorization": f"Bearer {secret}", "Origin": "https://evil.example"}
+    yield {"Authorization": f"Bearer {KEY}", "X-Admin-Token": secret}
+    yield {"Authorization": f"Bearer {KEY}", "X-Api-Secret": secret}
+
+
+def misplaced(gateway: GatewayProcess) -> Iterator[bytes]:
+    """Yield the answers to secrets put where none belongs, in other spellings as well."""
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    reset = f"{gateway.url}/v1/circuit-breakers/reset"
+    with requests.Session() as session:
+        for secret in (KEY, SIGNS, ADMIN):  # what is no secret is shown to whoever misspelled it
+            for spelled in (secret, base64.b64encode(secret.encode()).decode(),
+                            secret.encode().hex(), quote(secret, safe="")):  # fmt: skip
+                body = {**ORDER, "symbol": spelled, "order_type": spelled, "side": spelled}
+                for way in (f"/v1/orders?status={quote(spelled, safe='')}",
+                            f"/v1/bars/AAPL?timeframe={quote(spelled, safe='')}",
+                            f"/v1/ws?epoch={quote(spelled, safe='')}&after=x"):  # fmt: skip
+                    yield whole(session.get(gateway.url + way, headers=headers, timeout=10))
+                for sent in (body, {**ORDER, "quantity": spelled}, {**ORDER, "token": spelled}):
+                    yield whole(
+                        session.post(
+                            f"{gateway.url}/v1/orders", json=sent, headers=headers, timeout=10
+                        )
+                    )
+            yield whole(session.post(reset, headers=headers, timeout=10))
+            second = {**headers, "X-Admin-Token": secret}
+            yield whole(session.post(reset, headers=second, timeout=10))
 
 
 def whole(answer: requests.Response) -> bytes:

@@ -1,5 +1,6 @@
 """The one envelope of the gateway: codes, details, headers, and nothing secret in them."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from framework.errors import (
     VenueError,
 )
 from framework.server.door import RefusalKind, Refused
+from framework.settings.secrets import remember
 from tests.adapters.tektii.trading_half import plain_json
 
 K = RefusalKind
@@ -127,6 +129,21 @@ def test_what_looks_like_a_credential_is_masked(text: str) -> None:
     assert errors.MASK in body["message"]
     assert errors.MASK in body["details"]["why"][0]
     assert errors.MASK in body["details"]["why"][1]["deep"]
+
+
+def test_a_secret_of_ours_is_masked_wherever_it_was_put_by_mistake() -> None:
+    """R-85: as a value, too long a value, and encoded."""
+    ours = "an-envelope-0123456789-abcdefghijklmnopqrstuvwxyz"
+    remember(ours)
+    encoded = base64.b64encode(ours.encode()).decode()
+    for text in (ours, encoded, ours.encode().hex(), "?" * 50 + ours):
+        for error in (
+            errors.invalid("side", text, "no side"),
+            errors.symbol_not_found(text),
+            errors.GatewayRefusal(400, "INVALID_REQUEST", f"no {text}", {"deep": [text]}),
+        ):
+            _, body, _ = answered(error)
+            assert text.lstrip("?")[:12] not in str(body)
 
 
 @pytest.mark.parametrize(

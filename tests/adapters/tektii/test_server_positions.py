@@ -1,6 +1,7 @@
 """Positions and trades of a gateway over a real desk: shown, closed once, their exits moved."""
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -384,9 +385,75 @@ def test_the_memory_of_closes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
         first = await close(trader, body={"quantity": "1"})
         await close(trader, body={"quantity": "2"})
         await close(trader, body={"quantity": "3"})
-        assert (await close(trader, body={"quantity": "1"}))["id"] != first["id"]
+        # What is not in memory any more is found in the log.
+        assert (await close(trader, body={"quantity": "1"}))["id"] == first["id"]
 
     play(act)
+
+
+@pytest.mark.parametrize("body", [{"quantity": "2"}, {"quantity": "2.0"}, None])
+def test_a_close_repeated_through_a_crash_is_the_same_order(tmp_path: Path, body: Any) -> None:
+    """Spec 21.1: the public client repeats a DELETE by itself, and has no key to send with it."""
+    journal = f"sqlite:///{tmp_path}/gateway.db"
+
+    async def before(trader: Trader, market: Market) -> Any:
+        await trader.bought("5")
+        return (await close(trader, body=body and {"quantity": "2"}))["id"]
+
+    async def after(trader: Trader, market: Market) -> Any:
+        again = await close(trader, body=body)
+        assert await quantity(trader) == ("0" if body is None else "3")
+        if body is not None:
+            other = await close(trader, body={"quantity": "1"})
+            assert other["id"] != again["id"]
+            await anyio.sleep(6)
+            later = await close(trader, body=body)
+            assert later["id"] not in (again["id"], other["id"])
+            assert await quantity(trader) == "0"
+        return again["id"]
+
+    assert play(before, journal=journal) == play(after, journal=journal)
+
+
+def test_a_crash_long_ago_makes_no_close_the_same(tmp_path: Path) -> None:
+    journal = f"sqlite:///{tmp_path}/gateway.db"
+
+    async def before(trader: Trader, market: Market) -> Any:
+        await trader.bought("5")
+        return (await close(trader, body={"quantity": "1"}))["id"]
+
+    async def after(trader: Trader, market: Market) -> Any:
+        await anyio.sleep(6)
+        new = (await close(trader, body={"quantity": "1"}))["id"]
+        assert await quantity(trader) == "3"
+        return new
+
+    assert play(before, journal=journal) != play(after, journal=journal)
+
+
+def test_attempts_beyond_those_that_are_named_are_made_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("adapters.tektii.server_closing.MOST_NAMED", 2)
+
+    async def act(trader: Trader, market: Market) -> None:
+        await trader.bought("5")
+        for _ in range(4):  # less than a lot: refused each time
+            assert (await close(trader, body={"quantity": "0.001"})).status == 422
+        ended = await trader.listed("status=rejected", "/v1/orders/history")
+        assert len(ended) == 4
+
+    play(act)
+
+
+def test_without_a_memory_each_close_is_one_of_its_own() -> None:
+    async def act(trader: Trader, market: Market) -> None:
+        await trader.bought("5")
+        first = await close(trader, body={"quantity": "1"})
+        again = await close(trader, body={"quantity": "1"})
+        assert again["id"] != first["id"]
+
+    play(act, chosen={"close_memory_s": 0.0})
 
 
 @pytest.mark.parametrize(
@@ -402,6 +469,7 @@ def test_a_close_of_unknown_outcome_keeps_its_key(
 ) -> None:
     async def main() -> None:
         desk = FakeDesk()
+        desk.is_paced = True  # where keys are not made of what was asked for
         desk.held["main", "tektii", "mock:AAPL"] = position()
         trader = Trader(desk, FAKE_OWNER)
         desk.fail("close", error)
@@ -411,6 +479,23 @@ def test_a_close_of_unknown_outcome_keeps_its_key(
         desk.fail("close", None)
         assert (await close(trader, "AAPL", {"quantity": "1"})).status == 200
         assert (desk._key_count == made) is is_kept
+
+    run_simulated(main, seed=1)
+
+
+@pytest.mark.parametrize("error", [VenueUnavailable("no answer"), OrderError("nothing is held")])
+def test_as_long_as_nothing_came_of_a_close_its_key_is_tried_again(error: Exception) -> None:
+    async def main() -> None:
+        desk = FakeDesk()
+        desk.held["main", "tektii", "mock:AAPL"] = position()
+        trader = Trader(desk, FAKE_OWNER)
+        desk.fail("close", error)
+        await close(trader, "AAPL", {"quantity": "1"})
+        desk.fail("close", None)
+        assert (await close(trader, "AAPL", {"quantity": "1.00"})).status == 200
+        first, second = (what[-1] for what in desk.called("close"))
+        assert first == second
+        assert first.startswith("closing:")
 
     run_simulated(main, seed=1)
 

@@ -133,6 +133,38 @@ def test_positions_go_and_come_again() -> None:
     run(scenario)
 
 
+def test_a_position_that_closed_unheard_is_opened_anew() -> None:
+    """A closed position that nobody hears of need not be valued, only forgotten."""
+
+    async def scenario() -> None:
+        heard = Heard()
+        heard.desk.fill(await bought(heard), D(100))
+        intent = OrderIntent("", "c.2", AAPL, Side.SELL, D(10))
+        heard.desk.fill((await heard.desk.submit(OWNER, intent)).order.order_id, D(101))
+        link = heard.join()
+        heard.desk.fill(await bought(heard, "c.3"), D(102))
+
+        positions = [frame for frame in link.take() if frame["type"] == "position"]
+        assert [frame["event"] for frame in positions] == ["POSITION_OPENED"]
+
+    run(scenario)
+
+
+def test_a_position_that_opened_unheard_is_told_when_it_closes() -> None:
+    async def scenario() -> None:
+        heard = Heard()
+        heard.desk.fill(await bought(heard), D(100))
+        link = heard.join()
+        intent = OrderIntent("", "c.2", AAPL, Side.SELL, D(10))
+        heard.desk.fill((await heard.desk.submit(OWNER, intent)).order.order_id, D(101))
+
+        (closed,) = [frame for frame in link.take() if frame["type"] == "position"]
+        assert closed["event"] == "POSITION_CLOSED"
+        assert closed["position"]["average_entry_price"] == "100"
+
+    run(scenario)
+
+
 def test_what_was_there_before_is_not_announced() -> None:
     async def scenario() -> None:
         desk = FakeDesk()

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from adapters.tektii import server_watches
@@ -9,12 +10,13 @@ from adapters.tektii.server_subscriptions import Want
 from adapters.tektii.server_watches import Watches
 from framework.model.instrument import Instrument
 from framework.simulation.loop import run_simulated
-from tests.adapters.tektii.fake_desk import FakeDesk
+from tests.adapters.tektii.fake_desk import OWNER, FakeDesk
 from tests.adapters.tektii.gateway_rig import place_of
 
 QUOTES = Want("mock", "AAPL", "quotes")
 CANDLES = Want("mock", "AAPL", "candles", "1m")
 ALL = Want("mock", "*", "quotes")
+A, B = (replace(OWNER, name=name) for name in "ab")
 
 
 def run(scenario: Callable[[FakeDesk, Watches], Awaitable[None]]) -> FakeDesk:
@@ -118,6 +120,76 @@ def test_watches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [(one["event"], one["left_out"]) for one in logs] == [("too_many_watches", 1)]
 
     run(scenario)
+
+
+def numbered(count: int, first: int = 0) -> frozenset[Want]:
+    return frozenset(Want("mock", f"S{first + number:03}", "quotes") for number in range(count))
+
+
+def stocked(count: int) -> FakeDesk:
+    return FakeDesk([Instrument(f"mock:S{number:03}") for number in range(count)])
+
+
+def test_one_principal_takes_no_more_than_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R-84: over all its connections; others have theirs, and whoever has none is told once."""
+    monkeypatch.setattr(server_watches, "MOST_OF_ONE", 4)
+    desk = stocked(20)
+    told: list[tuple[str, str]] = []
+
+    def teller(who: str) -> Callable[[str], None]:
+        return lambda reason: told.append((who, reason))
+
+    async def main() -> None:
+        watches = Watches(place_of(desk))
+        watches.want("a1", numbered(3), owner=A, tell=teller("a1"))
+        watches.want("a2", numbered(4, 2), owner=A, tell=teller("a2"))  # one of them twice
+        watches.want("b", numbered(4, 10), owner=B, tell=teller("b"))
+        with capture_logs() as logs:
+            await watches.settle()
+            await watches.settle()
+
+        symbols = sorted(name.removeprefix("mock:S") for name in watches.instruments)
+        assert symbols == ["000", "001", "002", "003", "010", "011", "012", "013"]
+        assert told == [("a2", "2 subscriptions are not served: 4 can be for one token")]
+        assert [(one["principal"], one["left_out"]) for one in logs] == [("a", 2)]
+
+        watches.leave("a1")  # there is room
+        await watches.settle()
+        assert {f"mock:S00{number}" for number in (2, 3, 4, 5)} < watches.instruments
+        watches.want("a3", numbered(1), owner=A, tell=teller("a3"))
+        watches.want("a2", numbered(5, 1), owner=A, tell=teller("a2"))
+        await watches.settle()
+        assert [who for who, _ in told] == ["a2", "a2", "a3"]
+
+    run_simulated(main)
+
+
+def test_the_servers_own_list_has_no_share_and_what_is_open_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server_watches, "MOST_WATCHES", 6)
+    monkeypatch.setattr(server_watches, "MOST_OF_ONE", 2)
+    desk = stocked(3)
+    told: list[str] = []
+
+    async def main() -> None:
+        watches = Watches(place_of(desk))
+        watches.want("server", frozenset({ALL}))
+        watches.want("a", frozenset({CANDLES, QUOTES}), owner=A, tell=told.append)
+        await watches.settle()
+        assert len(watches) == 3  # there is no AAPL: its refusal is no lack of room
+        assert told == []
+
+        for number in range(3, 9):
+            desk.known[f"mock:S{number:03}"] = Instrument(f"mock:S{number:03}")
+        watches.want("b", frozenset({Want("mock", "S000", "candles", "1m")}), owner=B,
+                     tell=told.append)  # fmt: skip
+        await watches.settle()
+        assert len(watches) == 6
+        assert told == ["1 subscriptions are not served: 6 can be for all"]
+        assert {f"mock:S00{number}" for number in range(3)} < watches.instruments
+
+    run_simulated(main)
 
 
 def test_other_platforms_and_names_with_a_venue() -> None:

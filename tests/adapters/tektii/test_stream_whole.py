@@ -225,7 +225,7 @@ accounts:
 server:
   - listen: "127.0.0.1:0"
     doors:
-      - {{door: tektii, accounts: [main], settings: {{wait_for_clients: 1, ack_timeout_s: 2}}}}
+      - {{door: tektii, accounts: [main], settings: {{wait_for_clients: 1, ack_timeout_s: 60}}}}
 """
 
 
@@ -245,7 +245,7 @@ async def paced(config: Path) -> Frames:
     """Play a client that orders on every tenth candle before it acknowledges that; every frame."""
     taken: Frames = []
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         Runtime(load(config)) as runtime,
         aiohttp.ClientSession(base_url=runtime.addresses[0]) as http,
         http.ws_connect("/v1/ws") as socket,

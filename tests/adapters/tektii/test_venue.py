@@ -28,7 +28,7 @@ def test_a_gateway_for_demonstrations_answers_with_its_key() -> None:
         options = parser.parse_args(["--port", "0", "--api-key", KEY])
         told: asyncio.Future[Mapping[str, object]] = asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(serve(options, told.set_result))
-        async with asyncio.timeout(10), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(60), aiohttp.ClientSession() as session:
             place = await told
             async with session.get(f"{place['url']}/v1/account") as answer:
                 assert answer.status == 401

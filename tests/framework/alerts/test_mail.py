@@ -93,7 +93,7 @@ async def serving(**replies: str | None) -> AsyncIterator[tuple[MailServer, int]
         await asyncio.gather(*talks, return_exceptions=True)
 
 
-def mail_to(port: int, *, timeout_s: float = 4.0, **changes: Any) -> Mail:
+def mail_to(port: int, *, timeout_s: float = 60.0, **changes: Any) -> Mail:
     settings = msgspec.structs.replace(SETTINGS, port=port, **changes)
     password = Secret("hunter-2222") if settings.password else None
     return Mail(

@@ -17,6 +17,7 @@ from framework.cli.main import main
 from framework.cli.signals import StopSignals
 from framework.errors import VenueUnavailable
 from framework.model.decimals import multiply
+from framework.model.orders import Fill
 from framework.risk.kill_switch import KillSwitch
 from framework.settings.modes import Mode
 from framework.settings.structs import Settings
@@ -116,6 +117,27 @@ def test_a_run_says_what_it_started_and_what_became_of_the_accounts(
     assert '"gate": "active", "unprotected": "none", "event": "stopped"' in stopped
     assert '"account": "main"' in ended
     assert '"USDT": "100,000.0"' in ended
+
+
+@pytest.mark.parametrize(("level", "asked"), [("info", [Fill]), ("warning", []), ("error", [])])
+def test_executions_are_asked_for_where_the_log_shows_them(
+    paper: Path,
+    runtime: type[FakeRuntime],
+    monkeypatch: pytest.MonkeyPatch,
+    level: str,
+    asked: list[type],
+) -> None:
+    found: list[type] = []
+
+    def on(*types: type) -> Any:
+        found.extend(types)
+        return lambda handler: handler
+
+    monkeypatch.setattr(runtime.engine.bus, "on", on)
+    paper.write_text(f"{paper.read_text()}\nlogging: {{level: {level}}}\n")
+
+    assert main(["run", str(paper)]) == 0
+    assert found == asked
 
 
 def test_a_run_can_be_given_an_end(paper: Path, runtime: type[FakeRuntime]) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 from framework.bus.bus import Bus
 from framework.engine.books import SNAPSHOTS_PER_SECOND, Books
-from framework.market.escalation import Request
+from framework.market.escalation import Reconnect, Request, RequestSnapshot
 from framework.model.book_recovery import RecoveryOptions
 from framework.model.events import ConnectionChanged, ConnectionState, GapDetected
 from framework.model.instrument import Instrument, PriceRange
@@ -112,6 +112,54 @@ def test_a_lost_market_data_link_makes_every_book_of_its_venue_stale() -> None:
     assert is_untouched
     assert not books.by_instrument[NAME].is_synced
     assert books.by_instrument["w:X"].is_synced
+
+
+def test_r43_a_lost_feed_is_asked_for_nothing_until_it_is_up_again() -> None:
+    """R-41, R-43: a link that backs off, or has only just come up, is not dropped once more."""
+    bus, books, clock, requests = make()
+    books.options = {"v": RecoveryOptions(can_request_snapshot=True)}
+    bus.set_step(ConnectionChanged, books.on_connection)
+    bus.publish(snapshot(1))
+
+    def change(state: ConnectionState) -> None:
+        bus.publish(ConnectionChanged("v", "feed", state, clock.now_ns))
+
+    change(ConnectionState.RECONNECTING)
+    for second in (8, 25):
+        clock.advance_to(second * SECOND_NS)
+        change(ConnectionState.CONNECTING)
+        change(ConnectionState.RECONNECTING)
+    clock.advance_to(26 * SECOND_NS)
+    while_down = list(requests)
+    change(ConnectionState.CONNECTED)
+    clock.advance_to(26 * SECOND_NS + SECOND_NS // 2)
+    change(ConnectionState.STREAMING)
+    asked = [type(request) for _, request in requests]
+    clock.advance_to(36 * SECOND_NS)
+    before = [type(request) for _, request in requests]
+    clock.advance_to(37 * SECOND_NS)
+
+    assert while_down == []
+    assert asked == [RequestSnapshot]
+    assert Reconnect not in before
+    assert Reconnect in [type(request) for _, request in requests]
+
+
+def test_r43_a_feed_that_comes_and_goes_for_hours_leaves_no_timers_behind() -> None:
+    """R-43, R-53: each deadline that another replaced used to live on, and to make new ones."""
+    bus, books, clock, _ = make()
+    bus.set_step(ConnectionChanged, books.on_connection)
+    bus.publish(snapshot(1))
+    waiting: list[int] = []
+
+    for second in range(3, 1_800, 6):
+        clock.advance_to(second * SECOND_NS)
+        bus.publish(ConnectionChanged("v", "feed", ConnectionState.RECONNECTING, 0))
+        clock.advance_to((second + 3) * SECOND_NS)
+        bus.publish(ConnectionChanged("v", "feed", ConnectionState.STREAMING, 0))
+        waiting.append(clock.pending_count)
+
+    assert max(waiting) <= 15  # those that were replaced, until they are due: once
 
 
 def test_r41_500_gaps_at_once_make_no_storm_of_requests() -> None:

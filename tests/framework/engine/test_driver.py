@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from framework.bus.subscriber import Interest
 from framework.clock.clock import VirtualClock
 from framework.engine.driver import Driver
 from framework.engine.outputs import Outputs
-from framework.errors import DataError
+from framework.errors import DataError, InvariantBroken
 from framework.model.events import ErrorRaised
 from framework.model.market_data import Quote, Trade
 from framework.store.memory import MemoryLog
@@ -25,6 +26,16 @@ def quote(time_ns: int, name: str = "v:A") -> Quote:
 
 def trade(time_ns: int, name: str = "v:A") -> Trade:
     return Trade(name, time_ns, time_ns, 1.5, 1.0)
+
+
+class Unheard(msgspec.Struct, frozen=True):
+    """An event that nobody takes."""
+
+    time_ns: int
+
+
+def unheard(time_ns: int) -> Unheard:
+    return Unheard(time_ns)
 
 
 class World:
@@ -137,6 +148,91 @@ def test_what_follows_from_a_step_is_handled_before_the_next_event() -> None:
     world.run()
 
     assert [type(event).__name__ for _, event in world.heard] == ["Quote", "Trade"] * 2
+
+
+def follow_with(world: "World", *kinds: Any) -> None:
+    """Have each quote be followed by an event of each kind."""
+
+    def step(event: Any) -> None:
+        for kind in kinds:
+            world.bus.publish(kind(event.time_ns))
+
+    world.bus.set_instrument_step((Quote,), "v:A", step)
+
+
+@pytest.mark.parametrize("kinds", [[], [unheard], [trade], [unheard, trade], [trade, unheard]])
+def test_an_event_whose_step_others_follow_is_handled_as_through_its_queue(
+    kinds: list[Any],
+) -> None:
+    """With its own number, before what follows, and with the state that all of it has made."""
+
+    def play(where: Callable[[Any], bool] | None) -> tuple[list[Any], dict[str, Any]]:
+        world = World(quote(1), quote(2))
+        follow_with(world, *kinds)
+
+        def handler(event: Any) -> None:
+            newest = world.bus.newest(Unheard)
+            world.heard.append((subscriber.sequence, world.bus.sequence, event, newest))
+
+        subscriber = world.bus.add("listener", {Quote: handler, Trade: handler})
+        for kind in (Quote, Trade):
+            world.bus.watch(subscriber, Interest(kind, where=where))
+        world.run()
+        return world.heard, {
+            channel.channel: (channel.published, channel.delivered)
+            for channel in subscriber.statistics().channels
+        }
+
+    direct, queued = play(None), play(lambda event: True)
+
+    assert direct == queued
+    assert direct[0][0][0] == 1
+
+
+def test_a_recorder_that_comes_after_the_driver_gets_every_event() -> None:
+    """The runtime makes the driver first; no handler is called past the recorder."""
+    world = World(quote(1), quote(2))
+    world.hear(Quote)
+    taken: list[Any] = []
+
+    def record(event: Any) -> None:
+        taken.append(event)
+        world.bus.publish_now(event)
+
+    world.bus.record_inputs(record)
+    world.run()
+
+    assert taken == [quote(1), quote(2)]
+    assert world.heard == [(1, quote(1)), (2, quote(2))]
+    [route] = world.bus.routes(Quote)
+    assert route.direct_count == 0
+
+
+def test_a_step_that_fails_on_what_followed_halts_the_engine_on_that() -> None:
+    world = World(quote(1))
+    follow_with(world, unheard)
+    world.hear(Quote)
+
+    def fail(event: Any) -> None:
+        raise ValueError("broken")
+
+    world.bus.set_step(Unheard, fail)
+    with pytest.raises(InvariantBroken, match="Unheard"):
+        world.run()
+
+    assert world.bus.halted is not None
+    assert isinstance(world.bus.halted[0], Unheard)
+
+
+def test_what_nobody_hears_does_not_send_its_cause_through_the_queue() -> None:
+    """An unheard fact costs no queue: the quote that caused it is handed over directly."""
+    world = World(quote(1), quote(2))
+    follow_with(world, unheard)
+    world.hear(Quote)
+    world.run()
+
+    [route] = world.bus.routes(Quote)
+    assert (route.direct_count, route.count) == (2, 0)
 
 
 EVENTS = st.lists(

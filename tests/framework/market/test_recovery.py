@@ -2,6 +2,7 @@
 
 import os
 from math import nan
+from random import Random
 
 import msgspec
 import pytest
@@ -388,7 +389,97 @@ def test_deadlines_lead_from_resubscribe_to_reconnect_to_alert() -> None:
         for output in recovery.on_time(now_ns):
             happened.setdefault(type(output).__name__, []).append(now_ns // SECOND)
 
-    assert happened == {"Resubscribe": [1], "Reconnect": [10, 20, 30], "Alert": [30]}
+    assert happened == {"Resubscribe": [1], "Reconnect": [10, 30], "Alert": [30]}
+
+
+def test_r43_reconnects_that_do_not_help_come_ever_more_seldom_and_anew_after_a_snapshot() -> None:
+    """R-43: a book that never comes must not keep the others' connection from working."""
+    recovery = BookRecovery("books", [A], AWAITED)
+    recovery.on_time(0)
+    reconnects: list[int] = []
+
+    def wait_until(end_s: int) -> None:
+        for second in range(recovery_s[0], end_s):
+            for output in recovery.on_time(second * SECOND):
+                if isinstance(output, Reconnect):
+                    reconnects.append(second)
+                    recovery.reset(second * SECOND)
+        recovery_s[0] = end_s
+
+    recovery_s = [1]
+    wait_until(1_300)
+    assert reconnects == [10, 30, 70, 150, 310, 630, 950, 1_270]
+
+    recovery.on_snapshot(snapshot(10, at=1_300 * SECOND))
+    recovery.on_delta(delta(12, at=1_300 * SECOND))
+    wait_until(1_320)
+    assert reconnects[8:] == [1_310]
+
+
+def test_r43_while_the_link_is_down_nothing_is_asked_for_and_the_steps_begin_anew_after() -> None:
+    """R-41, R-43: the link comes back by itself; what waited for it counts from then on."""
+    recovery = synced(AWAITED)
+    happened: list[tuple[int, str]] = []
+
+    def tell(second: int, outputs: list[Output]) -> None:
+        happened.extend((second, kind) for kind in kinds(outputs))
+
+    tell(0, recovery.lose_link(0))
+    for second in range(1, 95):
+        tell(second, recovery.lose_link(second * SECOND) if second == 50 else [])
+        tell(second, recovery.on_time(second * SECOND))
+    alone = [(0, "GapDetected"), (30, "Alert"), (60, "Alert"), (90, "Alert")]
+    assert happened == alone
+    assert recovery.next_due_ns == 120 * SECOND
+
+    tell(95, recovery.regain_link(95 * SECOND, is_streaming=False))
+    tell(97, recovery.regain_link(97 * SECOND, is_streaming=True))
+    for second in range(98, 110):
+        tell(second, recovery.on_time(second * SECOND))
+    assert happened == [*alone, (98, "Resubscribe"), (107, "Reconnect")]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_r43_a_link_that_backs_off_or_has_just_come_up_is_never_dropped(seed: int) -> None:
+    """R-41, R-43: by seed, a reconnect is asked for only after ten seconds of a link that is up."""
+    random = Random(seed)
+    recovery = synced(AWAITED)
+    up_since_s: int | None = 0
+    change_s, reconnects = 0, 0
+    for second in range(3_600):
+        outputs = recovery.on_time(second * SECOND)
+        if any(isinstance(output, Reconnect) for output in outputs):
+            assert up_since_s is not None
+            assert second - up_since_s >= 10
+            reconnects += 1
+            change_s = second
+        if second == change_s:
+            if up_since_s is None:
+                recovery.regain_link(second * SECOND, is_streaming=random.random() < 0.5)
+                up_since_s = second
+            else:
+                recovery.lose_link(second * SECOND)
+                up_since_s = None
+            change_s = second + random.randint(1, 40)
+        elif random.random() < 0.02:  # the feed says that something is missing, up or down
+            recovery.reset(second * SECOND)
+        elif up_since_s is not None and random.random() < 0.03:
+            recovery.on_snapshot(snapshot(second, at=second * SECOND))
+
+    assert reconnects > 10
+
+
+@pytest.mark.parametrize("is_streaming", [False, True])
+def test_r41_a_snapshot_is_asked_for_once_the_link_streams(is_streaming: bool) -> None:
+    """R-41: at once when it streams; a link that never does is asked all the same, later."""
+    recovery = synced()
+    recovery.lose_link(SECOND)
+
+    outputs = recovery.regain_link(50 * SECOND, is_streaming=is_streaming)
+    later = recovery.on_time(51 * SECOND)
+
+    assert "RequestSnapshot" in kinds(outputs if is_streaming else later)
+    assert ("RequestSnapshot" in kinds(outputs)) is is_streaming
 
 
 def test_the_alert_counts_on_over_reconnections() -> None:

@@ -472,6 +472,18 @@ class TestClosedOtherwise:
         assert world.at(first, "stop").status is CANCELLED
         assert world.at(second, "stop").quantity == D(3)
 
+    def test_of_entries_of_one_instant_the_first_is_closed_first(self) -> None:
+        """Their ids are another in each journal; with eleven, keys differ in length as well."""
+        world = EmulationWorld(rules=CORE)
+        entries = [world.entered("1", STOP) for _ in range(11)]
+        assert len({entry.created_ns for entry in entries}) == 1
+        manual = world.sell("4", price=D(100))
+
+        world.fill(manual, "4", "100")
+
+        ended = [world.at(entry, "stop").status is CANCELLED for entry in entries]
+        assert ended == [True] * 4 + [False] * 7
+
     def test_a_plain_position_beside_it_is_reduced_before_the_cover(self) -> None:
         world = EmulationWorld(rules=CORE)
         world.fill(world.buy("10", price=D(100)), "10", "100")

@@ -483,20 +483,66 @@ def test_a_position_that_is_gone_is_a_shortfall_of_all_of_it() -> None:
     assert findings.unbacked == ("r",)
 
 
+def bookings(world: VenueWorld) -> list[tuple[str, str, Decimal, CashReason]]:
+    booked = [entry for _, entry in world.log.read() if isinstance(entry, CashBooked)]
+    return [(one.run, one.currency, one.amount, one.reason) for one in booked]
+
+
 def test_a_cash_difference_is_booked_as_a_correction_of_external() -> None:
     world = VenueWorld()
+    world.look()
     for _ in range(3):
         world.look(balances=(world.balance("1000"),))
-    bookings = [entry for _, entry in world.log.read() if isinstance(entry, CashBooked)]
 
-    (booking,) = bookings
-    assert (booking.run, booking.amount, booking.reason) == (
-        EXTERNAL,
-        Decimal(1000),
-        CashReason.CORRECTION,
-    )
+    assert bookings(world) == [(EXTERNAL, "USD", Decimal(1000), CashReason.CORRECTION)]
+    assert world.alert_names() == ["cash_corrected"]  # it was known to be nothing
     assert world.ledger.cash("main") == {"USD": Decimal(1000)}
     assert world.ledger.cash("main", EXTERNAL) == {"USD": Decimal(1000)}
+
+
+def test_what_a_new_account_holds_is_its_opening_and_no_alert_f_18() -> None:
+    """F-18: in the ledger, the log and the findings; only what changes later is told."""
+    world = VenueWorld()
+    opening = (world.balance("1000"), world.balance("7", "EUR"))
+    found = [len(world.look(balances=opening).corrections) for _ in range(3)]
+
+    assert found == [0, 2, 0]
+    assert bookings(world) == [
+        (EXTERNAL, "USD", Decimal(1000), CashReason.DEPOSIT),
+        (EXTERNAL, "EUR", Decimal(7), CashReason.DEPOSIT),
+    ]
+    assert world.ledger.cash("main") == {"USD": Decimal(1000), "EUR": Decimal(7)}
+    assert world.alert_names() == []
+
+    for _ in range(3):
+        world.look(balances=(world.balance("990"), world.balance("7", "EUR")))
+    assert world.alert_names() == ["cash_corrected"]
+    assert bookings(world)[2:] == [(EXTERNAL, "USD", Decimal(-10), CashReason.CORRECTION)]
+
+
+def test_an_account_that_was_known_before_the_restart_has_no_second_opening() -> None:
+    world = VenueWorld()
+    world.reconciliation.reconciled_ns["main"] = 1  # as read from the journal
+    for _ in range(3):
+        world.look(balances=(world.balance("1000"),))
+
+    assert [reason for *_, reason in bookings(world)] == [CashReason.CORRECTION]
+    assert world.alert_names() == ["cash_corrected"]
+
+
+def test_an_account_that_does_not_stand_still_opens_each_currency_once() -> None:
+    """A position that cannot be settled holds nothing open: cash that changes then is told."""
+    world = VenueWorld()
+    for count in range(1, 7):
+        moving = (world.position(str(count)),)
+        cash = "1000" if count < 4 else "1010"
+        world.look(balances=(world.balance(cash),), positions=moving)
+
+    assert [(amount, reason) for _, _, amount, reason in bookings(world)] == [
+        (Decimal(1000), CashReason.DEPOSIT),
+        (Decimal(10), CashReason.CORRECTION),
+    ]
+    assert world.alert_names() == ["cash_corrected"]
 
 
 def test_base_assets_of_spot_are_compared_as_balances_f_13() -> None:

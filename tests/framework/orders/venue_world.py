@@ -23,6 +23,7 @@ from framework.model.venue_state import (
 )
 from framework.orders.doubt import Access, Doubts
 from framework.orders.intake import Intake
+from framework.orders.openings import Openings
 from framework.orders.order_state import OrderState
 from framework.orders.reconcile import Findings, Reconciliation
 from framework.orders.registry import OrderRegistry
@@ -115,7 +116,9 @@ class VenueWorld:
             self.intake.recent,
             self.reconciliation.reconciled_ns,
             {},
+            Openings(self.ledger),
         )
+        self.desk.after_change.append(self.parts.openings.after_change)
         self._count = 0
         self._key_prefix = key_prefix
 

@@ -1,6 +1,6 @@
 """An order desk with everything around it faked: a clock to set, a price to set, lists to read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from framework.errors import UnknownInstrument
@@ -10,6 +10,7 @@ from framework.model.identity import OrderIds
 from framework.model.instrument import Instrument, InstrumentKind, PriceRange
 from framework.model.market_data import Candle, MarkPrice, Quote, Trade
 from framework.model.orders import Fee, Order, OrderIntent, OrderType, Side
+from framework.model.records import Record
 from framework.model.reports import OrderAccepted, OrderFilled
 from framework.orders.order_state import OrderState
 from framework.orders.registry import OrderRegistry
@@ -75,6 +76,12 @@ class FakeArchive:
 
     def read(self, registry: OrderRegistry, order_id: str) -> OrderState | None:
         return self._orders.get(order_id)
+
+    def recall(self, registry: OrderRegistry, order_id: str) -> OrderState | None:
+        return self._orders.get(order_id)
+
+    def rebuild(self, registry: OrderRegistry, entries: Sequence[Record]) -> OrderState | None:
+        return None
 
 
 class World:

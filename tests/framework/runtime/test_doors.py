@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import aiohttp
 import anyio
+import anyio.lowlevel
 import pytest
 
 from framework.errors import ConfigError
@@ -14,7 +16,7 @@ from framework.model.desk import ALL_VERBS, OrderQuery, Place, Principal
 from framework.model.orders import OrderStatus
 from framework.model.records import OperatorAction
 from framework.net.connectors import open_connector
-from framework.runtime.doors import find_door, new_registry
+from framework.runtime.doors import FrontDoors, find_door, new_registry
 from framework.runtime.runner import Runtime
 from framework.settings.checks import resolved
 from framework.settings.decoding import decode_section
@@ -186,3 +188,94 @@ def test_money_at_the_door_is_the_desks() -> None:
         assert Decimal(body["equity"]) == money.equity == Decimal(100_000)
 
     play(act)
+
+
+# -- several doors that hold market time back ----------------------------------------------------
+
+
+class Listeners:
+    """The clients of one door: `hears` is called for each piece of news that they acknowledge."""
+
+    def __init__(self, hears: Callable[[], None]) -> None:
+        self.news = 0
+        self.heard = 0
+        self._hears = hears
+
+    @property
+    def is_settled(self) -> bool:
+        return not self.news
+
+    async def ready(self) -> None: ...
+
+    async def settled(self) -> None:
+        while self.news:
+            self.news -= 1
+            self.heard += 1
+            await anyio.lowlevel.checkpoint()
+            self._hears()
+
+    async def completed(self) -> None: ...
+
+
+class Steps:
+    """A driver of so many steps, each of them news for some; `late` is what was not heard then."""
+
+    def __init__(self, count: int, news_for: list[Listeners], everybody: list[Listeners]) -> None:
+        self.late: list[int] = []
+        self.is_finished = False
+        self._left = count
+        self._news_for = news_for
+        self._everybody = everybody
+
+    def step(self) -> bool:
+        self.late.append(sum(one.news for one in self._everybody))
+        self._left -= 1
+        for one in self._news_for:
+            one.news += 1
+        return self._left >= 0
+
+    def finish(self) -> None:
+        self.is_finished = True
+
+
+def paced_by(everybody: list[Listeners], steps: Steps) -> None:
+    doors = object.__new__(FrontDoors)
+    doors.server = cast(Any, SimpleNamespace(pacers=everybody))
+    bus = SimpleNamespace(is_turn_due=False)
+    doors._system = cast(Any, SimpleNamespace(runs=[], engine=SimpleNamespace(bus=bus)))
+
+    async def main() -> None:
+        await doors.pace(cast(Any, steps))
+
+    run_simulated(main)
+
+
+def test_time_moves_on_once_the_clients_of_all_doors_have_heard_each_other() -> None:
+    """What a client of the second door does is news for one of the first, at the same instant."""
+    first = Listeners(lambda: None)
+    second = Listeners(lambda: tell(first))
+
+    def tell(other: Listeners) -> None:
+        other.news += 1
+
+    steps = Steps(5, [second], [first, second])
+    paced_by([first, second], steps)
+
+    assert (first.heard, second.heard) == (5, 5)
+    assert steps.late == [0] * 6
+    assert steps.is_finished
+
+
+def test_clients_that_answer_each_other_for_ever_do_not_stop_time() -> None:
+    doors: list[Listeners] = []
+
+    def tell(number: int) -> Callable[[], None]:
+        def hears() -> None:
+            doors[number].news = 1
+
+        return hears
+
+    doors += [Listeners(tell(1)), Listeners(tell(0))]
+    steps = Steps(2, doors[:1], doors)
+    paced_by(doors, steps)
+    assert steps.is_finished

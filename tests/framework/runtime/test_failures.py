@@ -259,9 +259,9 @@ def on_a_real_loop(
 
     async def main() -> Runtime:
         runs = [run_settings(item, f"run{n}", **options) for n, item in enumerate(strategies)]
-        chosen = settings(*runs, script=Script(live=live), mode=Mode.PAPER, handler_limit_s=0.1)
+        chosen = settings(*runs, script=Script(live=live), mode=Mode.PAPER, handler_limit_s=0.5)
         async with Runtime(chosen, interrupts_handlers=interrupts) as runtime:
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while not until(runtime):  # noqa: ASYNC110 - of a whole system, with a deadline
                     await anyio.sleep(0.002)
         return runtime
@@ -293,7 +293,7 @@ class Blocker(Strategy):
 def test_r54_a_handler_that_blocks_is_halted_and_the_others_go_on() -> None:
     class Sleepy(Blocker):
         def hold(self) -> None:
-            time.sleep(0.3)
+            time.sleep(1.0)
 
     runtime = on_a_real_loop(
         [Sleepy, Healthy],
@@ -301,7 +301,7 @@ def test_r54_a_handler_that_blocks_is_halted_and_the_others_go_on() -> None:
     )
 
     sleepy, healthy = runtime.system.runs
-    assert strategy_of(runtime).halted == "a handler held the loop for over 0.1 s"
+    assert strategy_of(runtime).halted == "a handler held the loop for over 0.5 s"
     assert sleepy.is_halted
     assert sleepy.context.refusal.startswith("halted: a handler held the loop")
     assert not healthy.is_halted
@@ -355,7 +355,7 @@ def test_r10_a_live_stop_waits_only_so_long_for_a_handler_that_never_returns(
 
     assert notes == ["cancelled", "stopping", "stopped"]
     assert runtime.system.runs[0].is_stopped
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     assert runner.STRATEGIES_S + runner.CANCELLED_S + runner.ANSWERS_S + runner.CLOSE_S <= 10
 
 

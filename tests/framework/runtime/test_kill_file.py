@@ -17,7 +17,7 @@ from framework.runtime.kill_file import (
 )
 
 POLL_S = 0.005
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -85,6 +85,36 @@ def test_r61_whatever_stands_there_counts_as_the_file(
     make(path)
 
     assert kill_reason(path)
+
+
+def test_r64_a_file_of_which_cannot_be_told_whether_it_is_there_counts_as_there(path: Path) -> None:
+    unheard_of = path / ("x" * 300)
+    path.mkdir()
+
+    assert kill_reason(unheard_of) == f"kill file {unheard_of} cannot be read: File name too long"
+
+
+def test_where_there_is_none_nothing_is_opened(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr(os, "open", lambda *arguments: opened.append(arguments))
+
+    assert kill_reason(path) is None
+    assert opened == []
+
+
+def test_one_that_goes_while_it_is_looked_at_is_none(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_kill_file(path, "x")
+    open_it = os.open
+
+    def open_too_late(*arguments: Any) -> int:
+        remove_kill_file(path)
+        return open_it(*arguments)
+
+    monkeypatch.setattr(os, "open", open_too_late)
+
+    assert kill_reason(path) is None
 
 
 def test_taking_it_away_is_harmless_when_repeated(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Reconciliation at start, after each reconnect and every 30 s, against bad answers."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from decimal import Decimal
 from random import Random
@@ -10,6 +11,7 @@ import pytest
 
 from framework.model.orders import OrderStatus
 from framework.model.venue_state import OrderReport
+from framework.orders.order_state import OrderState
 from framework.runtime.reconciling import Reconciling
 from tests.framework.orders.venue_world import START_NS
 from tests.framework.runtime.answering_venue import LOST_AFTER, Scene, play
@@ -35,14 +37,14 @@ class Rig:
         return self.shell.is_ready("main")
 
 
-def run(act: Callable[[Scene, Rig], Awaitable[None]]) -> None:
+def run(act: Callable[[Scene, Rig], Awaitable[None]], *, visibility_s: float = 0.0) -> None:
     rigs: list[Rig] = []
 
     def beside(scene: Scene) -> Callable[[], Coroutine[Any, Any, None]]:
         rigs.append(Rig(scene))
         return rigs[0].shell.run
 
-    play(lambda scene: act(scene, rigs[0]), beside=beside)
+    play(lambda scene: act(scene, rigs[0]), beside=beside, visibility_s=visibility_s)
 
 
 def test_an_account_is_ready_after_one_whole_answer_and_looked_at_every_30_s_r_34_r_35() -> None:
@@ -165,6 +167,82 @@ def test_after_a_reconnect_nothing_is_ready_before_a_new_whole_answer_r_34() -> 
         assert len(rig.ready_s) == 2
 
     run(act)
+
+
+def fill_behind_our_back(
+    scene: Scene, order: OrderState | None, *, seen_after_s: float = 2.95
+) -> None:
+    """Have an order filled while nobody is told; answers show it after so long."""
+    fill = scene.world.execution(order, "E1")
+    loop = asyncio.get_running_loop()
+    loop.call_later(seen_after_s, lambda: scene.venue.fills.append(fill))
+
+
+@pytest.mark.parametrize("streams_after_s", [0.0, 0.5, 2.9])
+def test_a_fill_that_reads_still_miss_is_known_before_ready_r_35_f_14(
+    streams_after_s: float,
+) -> None:
+    """R-35, F-03: the newest fill of the outage, and one before the pushes began again."""
+
+    async def act(scene: Scene, rig: Rig) -> None:
+        await scene.until(lambda: rig.is_ready)
+        order = scene.world.submit()
+        await anyio.sleep(10)
+        rig.shell.request("main")
+        await anyio.sleep(streams_after_s)
+        fill_behind_our_back(scene, order)
+        if streams_after_s:
+            rig.shell.hears("main")
+        heard_s = scene.now_s
+        await scene.until(lambda: rig.is_ready)
+
+        assert order.status is OrderStatus.FILLED
+        assert scene.now_s - heard_s > 2.8
+
+    run(act, visibility_s=3.0)
+
+
+def test_where_nothing_happened_a_reconnect_costs_the_visibility_time_and_two_looks() -> None:
+    async def act(scene: Scene, rig: Rig) -> None:
+        await scene.until(lambda: rig.is_ready)
+        await anyio.sleep(5)
+        began_s, asked = scene.now_s, scene.venue.count("orders")
+        rig.shell.request("main")
+        await scene.until(lambda: rig.is_ready)
+
+        assert scene.now_s - began_s == pytest.approx(3, abs=0.1)
+        assert scene.venue.count("orders") == asked + 2
+
+    run(act, visibility_s=3.0)
+
+
+def test_a_fill_just_before_the_start_is_known_before_ready_r_35() -> None:
+    """R-35: the same at a start, which is a crash recovery."""
+
+    async def act(scene: Scene, rig: Rig) -> None:
+        fill_behind_our_back(scene, None)
+        await scene.until(lambda: rig.is_ready)
+
+        assert "E1" in {name for one in scene.world.registry for name in one.facts.executions}
+        assert scene.now_s >= 3
+
+    run(act, visibility_s=3.0)
+
+
+def test_pushes_that_begin_late_lead_to_a_look_and_leave_a_ready_account_ready() -> None:
+    """R-34: what happened before the subscription was agreed to is found without the period."""
+
+    async def act(scene: Scene, rig: Rig) -> None:
+        await scene.until(lambda: rig.is_ready)
+        asked = scene.venue.count("orders")
+        rig.shell.hears("main")
+        await anyio.sleep(3.5)
+
+        assert scene.venue.count("orders") == asked + 1
+        assert rig.is_ready
+        rig.shell.hears("simulated")  # of an account that cannot be asked: nothing
+
+    run(act, visibility_s=3.0)
 
 
 def test_an_answer_from_before_the_reconnect_makes_nothing_ready() -> None:

@@ -1,6 +1,7 @@
 """A server with one WebSocket and one stream of events, and a door that keeps what it is told."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -121,10 +122,11 @@ async def staged(
     welcome: bytes = WELCOME,
     host: str = HOST,
     port: int = PORT,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Stage]:
     """Serve a stage with a session of a client, and end both."""
     stage = Stage(chosen or LimitSettings(), welcome=welcome)
-    stage.listener = await listen(stage.app, host, port)
+    stage.listener = await listen(stage.app, host, port, tls=tls)
     try:
         async with aiohttp.ClientSession(connector=open_connector()) as stage.session:
             yield stage

@@ -17,7 +17,7 @@ from framework.server import web_sockets
 from framework.server.door import Call, DoorContext, Route
 from framework.server.keeping import MOST_RESTARTS
 from framework.server.links import Links
-from framework.server.serving import FINISH_S, LEAVE_S
+from framework.server.serving import FINISH_S, LEAVE_S, transport_clock
 from framework.settings.server import LimitSettings, ListenerSettings
 from framework.simulation.loop import run_simulated
 from tests.framework.server.door_stage import (
@@ -31,6 +31,8 @@ from tests.framework.server.door_stage import (
     token,
 )
 
+THING = {"symbol": "binance:BTCUSDT", "quantity": "1.50"}
+
 
 def play(script: Callable[[Stage], Awaitable[None]], *listeners: Any, **options: Any) -> None:
     async def main() -> None:
@@ -38,6 +40,18 @@ def play(script: Callable[[Stage], Awaitable[None]], *listeners: Any, **options:
             await script(stage)
 
     run_simulated(main)
+
+
+def test_transport_time_is_the_loop_s_which_is_asked_for_once() -> None:
+    now_s = transport_clock()
+
+    async def main() -> float:
+        began_s = now_s()
+        await asyncio.sleep(1.5)
+        assert now_s() - began_s == 1.5
+        return asyncio.get_running_loop().time()
+
+    assert run_simulated(main) == now_s()  # no loop runs here
 
 
 def built(*listeners: ListenerSettings, **options: Any) -> Stage:
@@ -222,7 +236,7 @@ def test_t07_a_door_that_fails_is_answered_for_and_started_again() -> None:
     async def script(stage: Stage) -> None:
         first, second = stage.server.doors
         await asyncio.sleep(0.5)
-        assert (await stage.ask("GET", "/orders"))[0] == 503
+        assert (await stage.ask("POST", "/orders", json=THING))[0] == 503
         assert (await stage.ask("GET", "/time", None))[0] == 200  # open to everybody: a probe
         assert stage.server.statistics()[0]["failed_doors"] == ["noting"]
         _, health, _ = await stage.ask("GET", "/health")
@@ -230,7 +244,7 @@ def test_t07_a_door_that_fails_is_answered_for_and_started_again() -> None:
         assert second.events == ["runs"]  # type: ignore[attr-defined]
 
         await asyncio.sleep(1)
-        assert (await stage.ask("GET", "/orders"))[0] == 200
+        assert (await stage.ask("POST", "/orders", json=THING))[0] == 201
         assert first.events == ["runs", "runs"]  # type: ignore[attr-defined]
 
     failures: list[list[Exception]] = [[ValueError("once")], []]
@@ -253,7 +267,7 @@ def test_t07_a_door_that_fails_for_ever_is_left_dead() -> None:
 
         assert stage.door.events == ["runs"] * (MOST_RESTARTS + 1)
         assert "door_left_dead" in [entry["event"] for entry in logs]
-        assert (await stage.ask("GET", "/orders"))[0] == 503
+        assert (await stage.ask("POST", "/orders", json=THING))[0] == 503
 
     def make(desk: NotingDesk, context: DoorContext) -> NotingDoor:
         door = NotingDoor(desk, context)
@@ -261,6 +275,27 @@ def test_t07_a_door_that_fails_for_ever_is_left_dead() -> None:
         return door
 
     play(script, make=make)
+
+
+def test_t07_with_a_door_down_risk_can_be_seen_and_reduced_but_not_added() -> None:
+    async def script(stage: Stage) -> None:
+        await asyncio.sleep(0.5)
+        assert (await stage.ask("GET", "/orders"))[0] == 200
+        assert (await stage.ask("DELETE", "/orders/main-1"))[0] == 200
+        assert stage.desk.done == [("all", "cancel main-1")]
+        refused = ("POST", "/orders"), ("GET", "/prices/X"), ("POST", "/reset"), ("GET", "/stream")
+        for method, path in refused:
+            status, _, headers = await stage.ask(method, path, json=THING)
+            assert (status, headers["Retry-After"]) == (503, "1")
+        assert (await stage.ask("DELETE", "/orders/main-1", "reader"))[0] == 403
+
+    def make(desk: NotingDesk, context: DoorContext) -> NotingDoor:
+        door = NotingDoor(desk, context)
+        door.failures = [ValueError("again")] * 100
+        return door
+
+    tokens = token("all", verbs=list(Verb)), token("reader", verbs=[Verb.READ])
+    play(script, listener(*tokens), make=make)
 
 
 def test_failures_far_apart_are_not_added_up() -> None:

@@ -6,8 +6,6 @@ import socket
 import ssl
 import stat
 from collections.abc import Callable, Coroutine, Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,14 +13,11 @@ from typing import Any
 import aiohttp
 import pytest
 import uvloop
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from framework.errors import ConfigError
 from framework.net.listening import bind_path, remove_socket
 from framework.settings.server import LimitSettings, TlsSettings
+from tests.framework.server.certificates import certificate_in
 from tests.framework.server.door_stage import (
     Stage,
     bearer,
@@ -36,8 +31,8 @@ from tests.framework.server.door_stage import (
 pytestmark = pytest.mark.socket
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 FREE = "127.0.0.1:0"
-HASTY = LimitSettings(head_s=0.2, request_s=0.2)
-WAIT_S = 10.0
+HASTY = LimitSettings(head_s=1.0, request_s=1.0)
+WAIT_S = 60.0
 Run = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
 
@@ -62,31 +57,7 @@ def directory() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsSettings:
     """Return a certificate for this machine, made for the occasion."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    pem = serialization.Encoding.PEM
-    form = serialization.PrivateFormat.PKCS8
-    for file, encryption in (
-        ("key.pem", serialization.NoEncryption()),
-        ("locked.pem", serialization.BestAvailableEncryption(b"password")),
-    ):
-        (folder / file).write_bytes(key.private_bytes(pem, form, encryption))
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(pem))
-    return TlsSettings(str(folder / "certificate.pem"), str(folder / "key.pem"))
+    return certificate_in(tmp_path_factory.mktemp("tls"))
 
 
 def test_a_request_over_tcp(run: Run) -> None:
@@ -103,13 +74,14 @@ def test_r83_slow_senders_are_cut_and_the_others_served(run: Run) -> None:
     async def main() -> None:
         async with staged(listener(token("all"), listen=FREE, limits=HASTY)) as stage:
             silent = [await stage.connect() for _ in range(70)]
-            partial = [await stage.connect() for _ in range(70)]
-            for _, writer in partial:
-                writer.write(b"GET /orders HTTP/1.1\r\nHost: loc")
-            bodies = [await stage.connect() for _ in range(70)]
+            partial, bodies = [], []
+            for _ in range(70):
+                partial.append(await stage.connect())
+                partial[-1][1].write(b"GET /orders HTTP/1.1\r\nHost: loc")
             head = f"POST /orders HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {secret_of('all')}\r\n"
-            for _, writer in bodies:
-                writer.write(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+            for _ in range(70):
+                bodies.append(await stage.connect())
+                bodies[-1][1].write(f"{head}Content-Length: 100\r\n\r\n{{".encode())
 
             assert (await stage.ask("GET", "/orders"))[0] == 200
             for reader, writer in (*silent, *partial):

@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import socket as sockets
+import ssl
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from typing import Any, cast
 
 import anyio
@@ -15,8 +17,10 @@ from aiohttp import WSMsgType
 from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 
+from framework.net.listening import server_tls
 from framework.server.links import Link
 from framework.server.sse import event
+from tests.framework.server.certificates import certificate_in
 from tests.framework.server.stream_stage import Stage, limits, staged
 
 HOST = "127.0.0.1"
@@ -24,6 +28,7 @@ LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 FAST = SLOW = 200
 FRAMES = 500
 MEGABYTE = 1_000_000
+QUICK_S = 3.0  # less than either side would wait for the other
 
 pytestmark = pytest.mark.socket
 Run = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
@@ -46,6 +51,39 @@ def served(**changes: Any) -> Any:
 
 def web_socket(stage: Stage) -> str:
     return stage.url.replace("http", "ws") + "/ws"
+
+
+def test_t02_over_tls_a_stream_ends_at_once_and_with_all_that_was_sent(
+    run: Run, tmp_path: Path
+) -> None:
+    """Whoever closes first: the other side answers, and the connection is gone."""
+    tls = certificate_in(tmp_path)
+    trusted = ssl.create_default_context(cafile=tls.certificate)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        context = server_tls(tls.certificate, tls.key)
+        async with staged(limits(), host=HOST, port=0, tls=context) as stage:
+            url = web_socket(stage).replace("ws:", "wss:")
+            for is_ours in (True, False):
+                client = await connect(url, ssl=trusted)
+                assert await client.recv() == "welcome"
+                (link,) = stage.registry
+                for _ in range(FRAMES):
+                    link.send(b"x" * 1_000)
+                if is_ours:
+                    link.close()
+                began_s = loop.time()
+                got = 0
+                with suppress(websockets.ConnectionClosed):
+                    while got < FRAMES or is_ours:
+                        got += len(await client.recv()) == 1_000
+                await client.close()
+                assert loop.time() - began_s < QUICK_S
+                assert (got, client.close_code) == (FRAMES, 1000)
+                await stage.until(lambda: not stage.registry.active)
+
+    run(main)
 
 
 def test_the_client_of_websockets_gets_along(run: Run) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -825,6 +825,15 @@ def test_a_closed_loop_refuses_work() -> None:
 # -- signals -------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have Ctrl-C interrupt: a shell that starts the tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_cancels_main_and_comes_out_after_the_clean_up() -> None:
     log: list[str] = []
 
@@ -843,6 +852,7 @@ def test_ctrl_c_cancels_main_and_comes_out_after_the_clean_up() -> None:
     assert log == ["cleaned up at 31"]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_stops_a_source_that_feeds_plain_handlers() -> None:
     prices: list[int] = []
 
@@ -862,6 +872,7 @@ def test_ctrl_c_stops_a_source_that_feeds_plain_handlers() -> None:
     assert prices == [0, 1, 2, 3]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_without_a_runner_keyboard_interrupt_leaves_run_until_complete() -> None:
     loop = SimulatedLoop()
     loop.call_at(1, signal.raise_signal, signal.SIGINT)

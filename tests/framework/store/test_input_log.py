@@ -243,7 +243,7 @@ def test_a_foreign_file_and_a_newer_format_are_named(tmp_path: Path) -> None:
     (tmp_path / "000002.segment").write_bytes(PREFIX.pack(b"HRIN", 9, 0, 0))
     (tmp_path / "notes.segment").write_text("no number: none of ours")
 
-    with pytest.raises(JournalDamaged, match=r"not a segment.*format 9, this version reads 1"):
+    with pytest.raises(JournalDamaged, match=r"not a segment.*format 9, this one reads up to 2"):
         list(read_segments(tmp_path))
 
 

@@ -9,8 +9,10 @@ import pytest
 
 from framework.errors import JournalDamaged, JournalError
 from framework.model.records import GateSet
+from framework.settings.structs import Durability
 from framework.simulation.loop import run_simulated
-from framework.store.entries import Head, Row, first_checksum
+from framework.store import order_log
+from framework.store.entries import Head, Row, first_checksum, row_of, subject_of
 from framework.store.order_log import StoredLog
 from framework.store.storage import Snapshot
 from framework.store.writer import GROUP_ROWS
@@ -32,6 +34,7 @@ class HandReading:
     def __init__(self, storage: "HandStorage") -> None:
         self.place, self.journal_id = storage.place, storage.journal_id
         self.created_ns, self.epoch = START_NS, 1
+        self.asked: list[int] = []
         self._storage = storage
 
     def head(self) -> Head:
@@ -45,7 +48,11 @@ class HandReading:
         return [row for row in self._storage.rows if row[0] in positions]
 
     def positions_of(self, subject: int) -> list[int]:
+        self.asked.append(subject)
         return [row[0] for row in self._storage.rows if row[4] == subject]
+
+    def subjects_between(self, first: int, last: int) -> list[int]:
+        return [row[4] for row in self._storage.rows if row[4] and first <= row[4] <= last]
 
     def indexed_position(self) -> int:
         return len(self._storage.rows)
@@ -88,12 +95,19 @@ class HandStorage:
         self.is_closed = True
 
 
-def with_log(test: Callable[[StoredLog, HandStorage], Awaitable[None]]) -> None:
-    """Run a test in a loop with a log over a storage turned by hand."""
+def with_log(
+    test: Callable[[StoredLog, HandStorage], Awaitable[None]],
+    *,
+    durability: Durability = Durability.FULL,
+    rows: Sequence[Row] = (),
+) -> None:
+    """Run a test in a loop with a log over a storage turned by hand, which holds `rows`."""
 
     async def run() -> None:
         storage = HandStorage()
-        log = StoredLog(storage, ManualClock(START_NS), loop=asyncio.get_running_loop())
+        storage.rows += rows
+        loop, clock = asyncio.get_running_loop(), ManualClock(START_NS)
+        log = StoredLog(storage, clock, loop=loop, durability=durability)
         try:
             await test(log, storage)
         finally:
@@ -117,6 +131,53 @@ def test_one_turn_of_the_loop_is_one_transaction_and_waiting_ones_are_joined() -
         assert storage.transactions == [3, 6]
 
     with_log(test)
+
+
+def test_what_does_not_wait_for_the_disk_is_collected_until_somebody_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """R-10: nor does an end of the process wait for more."""
+    monkeypatch.setattr(order_log, "LINGER_S", 600.0)
+
+    async def test(log: StoredLog, storage: HandStorage) -> None:
+        storage.allowed.release(9)
+        for count in (3, 2, 4):
+            for record in records(count):
+                log.append(record)
+            await asyncio.sleep(0)
+            assert not storage.begun.acquire(timeout=0.05)
+        await asyncio.wait_for(log.flush(), 60)
+        assert storage.transactions == [9]
+        log.append(records(1)[0])
+        await asyncio.wait_for(log.aclose(), 60)
+        assert storage.transactions == [9, 1]
+
+    with_log(test, durability=Durability.ASYNC)
+
+
+def test_r29_only_an_order_that_may_be_known_is_looked_for_in_the_database() -> None:
+    rows: list[Row] = []
+    for number in range(1_000):  # enough for several parts
+        for record in life_of(number):
+            before = rows[-1][5] if rows else first_checksum("hand")
+            rows.append(row_of(record, len(rows) + 1, 1, START_NS, before))
+
+    async def test(log: StoredLog, storage: HandStorage) -> None:
+        asked = storage.reading.asked
+        for number in (0, 500, 999):
+            assert [at for at, _ in log.of_order(order_id(number))] == [
+                4 * number + part for part in (1, 2, 3)
+            ]
+        assert asked == [subject_of(order_id(number)) for number in (0, 500, 999)]
+        asked.clear()
+        for number in range(2_000, 2_100):
+            assert log.of_order(order_id(number)) == []
+        assert asked == []
+        for record in life_of(2_000):
+            log.append(record)
+        assert [at for at, _ in log.of_order(order_id(2_000))] == [4_001, 4_002, 4_003]
+
+    with_log(test, rows=rows)
 
 
 def test_a_group_does_not_grow_without_end() -> None:
