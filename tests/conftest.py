@@ -22,7 +22,7 @@ _DEFAULT_PROFILE = "ci" if "CI" in os.environ else "default"
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", _DEFAULT_PROFILE))
 
 
-_secrets_before: set[str] = set()
+_secrets_before: list[str] = []
 
 
 def pytest_configure() -> None:
@@ -32,8 +32,7 @@ def pytest_configure() -> None:
 
 def pytest_runtest_setup() -> None:
     """Note which secrets this process knows before a test."""
-    _secrets_before.clear()
-    _secrets_before.update(secrets._known)
+    _secrets_before[:] = secrets._known
 
 
 def pytest_runtest_teardown() -> None:
@@ -41,7 +40,7 @@ def pytest_runtest_teardown() -> None:
 
     A secret such as "wrong" would be masked in every later text.
     """
-    secrets._known.intersection_update(_secrets_before)
+    secrets._known[:] = _secrets_before
     root = logging.getLogger()
     root.setLevel(logging.WARNING)
     for handler in list(root.handlers):

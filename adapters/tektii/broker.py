@@ -23,7 +23,7 @@ from adapters.tektii.heard import Frame, FrameKind, OrderKind, Status, word
 from adapters.tektii.order_codec import ENDS, KINDS, OVER, change_body, filled_of, order_body
 from adapters.tektii.order_news import OrderNews, rest
 from adapters.tektii.protocol import Gap, account_subscriptions
-from adapters.tektii.sent_orders import Orders
+from adapters.tektii.sent_orders import Orders, SentOrder
 from adapters.tektii.settings import TektiiSettings
 from adapters.tektii.stream import Gateway, GatewayStream
 from adapters.tektii.verdicts import is_refusal, refused, unsent, verdict_on
@@ -31,6 +31,7 @@ from framework.errors import FrameworkError, MalformedMessage, NotSent, VenueErr
 from framework.interfaces import AdapterContext, BrokerCapabilities
 from framework.model.commands import CancelOrder, ModifyOrder, SubmitOrder, VenueCommand
 from framework.model.decimals import add
+from framework.model.events import ErrorRaised
 from framework.model.orders import OrderType, TimeInForce, TriggerBy
 from framework.model.reports import (
     OrderEnded,
@@ -120,8 +121,11 @@ class TektiiBroker:
             why = "the broker does not run" if self._tasks is None else "the gateway is not known"
             self._tell(unsent(command, why, self._now_ns))
         elif isinstance(command, SubmitOrder):
-            self._orders.begin(command.order_id)
-            self._start(self._submit(command))
+            sent = self._orders.begin(command.order_id)
+            if sent is None:
+                self._tell_given_twice(command.order_id)
+            else:
+                self._start(self._submit(command, sent))
         elif isinstance(command, CancelOrder):
             self._start(self._cancel(command))
         else:
@@ -164,9 +168,7 @@ class TektiiBroker:
         """Close them. Raises Conflict: that was done less than a minute ago; VenueError."""
         return await self._client.reset_breakers()
 
-    async def _submit(self, command: SubmitOrder) -> None:
-        sent = self._orders.sent(command.order_id)
-        assert sent is not None
+    async def _submit(self, command: SubmitOrder, sent: SentOrder) -> None:
         try:
             handle = await self._client.submit(self._body_of(command))
             if not handle.id:
@@ -181,6 +183,14 @@ class TektiiBroker:
             self._tell(verdict_on(command, error, self._now_ns))
         finally:
             sent.answered.set()
+
+    def _tell_given_twice(self, order_id: str) -> None:
+        """Say that an order was not sent again; by no fact: it would be about the one that left."""
+        what = f"order {order_id} was given twice: it is not sent again"
+        log.error("order_given_twice", venue=self._context.venue, order=order_id)
+        self._context.publish(
+            ErrorRaised(f"{self._context.venue} {LINK}", "send", what, self._now_ns)
+        )
 
     def _body_of(self, command: SubmitOrder) -> bytes:
         """Return the body of an order. Raises NotSent: there are no words for it."""

@@ -46,8 +46,10 @@ class Orders:
         self._filled: dict[str, Decimal] = {}  # by the gateway's id, of the trades that were told
         self._trades: dict[str, None] = {}
 
-    def begin(self, order_id: str) -> SentOrder:
-        """Remember an order that is about to leave."""
+    def begin(self, order_id: str) -> SentOrder | None:
+        """Remember an order that is about to leave; None: it left before and must not again."""
+        if order_id in self._sent:
+            return None
         order = SentOrder(order_id, asyncio.Event())
         _keep(self._sent, order_id, order, self._capacity)
         return order

@@ -28,7 +28,7 @@ from framework.model.records import HoldRole
 
 RATCHET_NS = 250_000_000
 KEPT_ENDED = 65_536  # orders that have ended, in case that more is heard of them
-UNTAKEN = frozenset({OrderStatus.INITIALISED, OrderStatus.SUBMITTED})
+UNTAKEN = (OrderStatus.INITIALISED, OrderStatus.SUBMITTED)  # a set would hash what is looked up
 ENDS = {
     OrderStatus.FILLED: OrderEventType.ORDER_FILLED,
     OrderStatus.CANCELLED: OrderEventType.ORDER_CANCELLED,
@@ -36,7 +36,7 @@ ENDS = {
     OrderStatus.REJECTED: OrderEventType.ORDER_REJECTED,
     OrderStatus.DENIED: OrderEventType.ORDER_REJECTED,
 }
-REFUSED = frozenset({OrderStatus.REJECTED, OrderStatus.DENIED})
+REFUSED = (OrderStatus.REJECTED, OrderStatus.DENIED)
 
 Telling = tuple[OrderEventType, DeskOrder]
 

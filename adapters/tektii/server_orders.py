@@ -61,7 +61,7 @@ from framework.model.orders import (
 )
 from framework.server.door import Answer, Call, Route
 
-REFUSED = frozenset({OrderStatus.DENIED, OrderStatus.REJECTED})
+REFUSED = (OrderStatus.DENIED, OrderStatus.REJECTED)  # a set would hash what is looked up
 _SIDES_WANTED = {wire.Side.BUY: Side.BUY, wire.Side.SELL: Side.SELL}
 _PENDING_CANCEL = frozenset({wire.OrderStatus.PENDING_CANCEL})
 

@@ -233,6 +233,8 @@ def report(verdicts: Sequence[Verdict], only: str | None) -> int:
             if only in (None, run):
                 print(f"run {run} is not verifiable from some point on: {reason}")
                 code = max(code, EXIT_UNVERIFIABLE)
+        if verdict.is_cut:
+            print("its records end within what the last of them led to, as a kill leaves them")
         for run in verdict.changed_code:
             print(f"the code of run {run} has changed since")
         if verdict.lost:

@@ -78,7 +78,8 @@ class Verdict(msgspec.Struct, frozen=True):
     `command_count` are the strategies' commands that were compared; `outside_count` those that
     came from outside every strategy (front doors, stop policies, whoever embeds the runtime) and
     were given again, their answers compared; `entry_count` the compared entries of the order log.
-    `lost` says why the rest of the session could not be played at all.
+    `lost` says why the rest of the session could not be played at all. `is_cut`: the records end
+    within an item, as a kill leaves them; what would have come behind is not judged.
     """
 
     journal_id: str
@@ -91,6 +92,7 @@ class Verdict(msgspec.Struct, frozen=True):
     changed_code: tuple[str, ...] = ()
     outside_count: int = 0
     entry_count: int = 0
+    is_cut: bool = False
 
 
 class Playback:
@@ -119,6 +121,7 @@ class Playback:
         self._start = start
         self._runs = runs
         self._lost = ""
+        self._is_cut = False
         self._owner = CORE
         self._derives = False
         self._following = Following(self.insert)
@@ -200,6 +203,7 @@ class Playback:
             lost=self._lost,
             changed_code=changed_code(self._start, self._runs),
             outside_count=self.outside_count,
+            is_cut=self._is_cut,
         )
 
     async def _play(self, record: InputRecord) -> None:
@@ -274,8 +278,15 @@ class Playback:
     def differ(
         self, line: PlayedRun | None, replayed: str, record: InputRecord | None = None
     ) -> None:
-        """Note the first difference: of the record at hand, or of the one that comes next."""
+        """Note the first difference: of the record at hand, or of the one that comes next.
+
+        Behind the last record is none: inputs reach the disk while the core goes on, so that a
+        kill may leave the first records of an item without the others.
+        """
         if self.difference is not None or self._is_over:
+            return
+        if record is None and isinstance(self.peek(), SessionStarted | None):
+            self._is_cut = True
             return
         self.difference = Difference(
             position=self.records.position + (record is None),

@@ -26,6 +26,7 @@ from framework.risk.inputs import InputFault, Reference, Resting, Stake
 from framework.risk.runaway import Runaways
 
 HELD = OrderStatus.HELD
+TAKEN = (OrderAccepted, OrderFilled)  # made once: a union would be made for every fact
 STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
 KEPT_FILLS = 10_000  # orders in a row of one line: as many as the configuration can ask for
 WHOLE_ACCOUNT = ""
@@ -221,7 +222,7 @@ class EngineRiskInputs:
             return
         if fact is None:
             runaways.sent(run, instrument, side, self._clock.now_ns)
-        elif isinstance(fact, OrderAccepted | OrderFilled):
+        elif isinstance(fact, TAKEN):
             runaways.accepted(run, instrument, side)
         elif isinstance(fact, OrderEnded) and fact.kind is EndKind.REJECTED:
             runaways.rejected(run, instrument, side, self._clock.now_ns)

@@ -54,7 +54,13 @@ class OrderSession(Enum):
 
 
 class OrderStatus(Enum):
-    """Where an order stands; a function of its facts (`framework/orders/lifecycle.py`)."""
+    """Where an order stands; a function of its facts (`framework/orders/lifecycle.py`).
+
+    `is_closed`: no more fills are expected. Told by the member: a look-up in a set would hash it,
+    which is Python code.
+    """
+
+    is_closed: bool
 
     INITIALISED = "initialised"
     DENIED = "denied"
@@ -68,16 +74,11 @@ class OrderStatus(Enum):
     EXPIRED = "expired"
     REJECTED = "rejected"
 
+    def __init__(self, word: str) -> None:
+        self.is_closed = word in ("denied", "filled", "cancelled", "expired", "rejected")
 
-CLOSED_STATUSES = frozenset(
-    {
-        OrderStatus.DENIED,
-        OrderStatus.FILLED,
-        OrderStatus.CANCELLED,
-        OrderStatus.EXPIRED,
-        OrderStatus.REJECTED,
-    }
-)
+
+CLOSED_STATUSES = frozenset(status for status in OrderStatus if status.is_closed)
 
 
 class RequestState(Enum):
@@ -229,7 +230,7 @@ class Order(msgspec.Struct, frozen=True, gc=False, tag="order", rename={"type": 
     @property
     def is_closed(self) -> bool:
         """No more fills are expected; one that comes all the same is booked as an anomaly."""
-        return self.status in CLOSED_STATUSES
+        return self.status.is_closed
 
 
 class Liquidity(Enum):

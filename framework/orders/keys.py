@@ -22,6 +22,7 @@ def is_own(key: str) -> bool:
 
 def fault_in_key(key: str) -> str | None:
     """Return why a caller may not give an order this key, or None."""
-    if is_own(key) or key.startswith(CLOSE) or _EXIT.search(key) is not None:
+    is_exits = "/" in key and _EXIT.search(key) is not None
+    if is_exits or is_own(key) or key.startswith(CLOSE):
         return f"key {key!r} has a form that is kept for the framework's own orders"
     return None

@@ -65,7 +65,7 @@ class Runaways:
         limit = self._settings.max_orders_per_second
         if breakers.orders is not None and breakers.orders.count(now_ns):
             self._trip(run, breakers, f"more than {limit} orders within a second")
-        line = breakers.resends.get((instrument, side))
+        line = breakers.resends.get((instrument, side)) if breakers.resends else None
         if line is None:
             return
         if line.rejected_ns is None or now_ns - line.rejected_ns > SECOND_NS:

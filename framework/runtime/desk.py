@@ -45,7 +45,7 @@ log = structlog.get_logger("desk")
 NONE = RequestState.NONE
 IN_DOUBT = RequestState.IN_DOUBT
 KEPT_KEYS = 10_000
-UNSENT = frozenset({OrderStatus.INITIALISED, OrderStatus.SUBMITTED})
+UNSENT = (OrderStatus.INITIALISED, OrderStatus.SUBMITTED)  # a set would hash what is looked up
 Answered = Callable[[OrderState], bool]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Context, Decimal, InvalidOperation
+from functools import lru_cache
 
 from framework.errors import Forbidden
 from framework.model.account import Margin, Position
@@ -14,25 +15,20 @@ from framework.model.orders import Side
 from framework.model.runs import Run
 from framework.portfolio.funds import all_funds
 from framework.portfolio.holding import Holding, is_paid_in_full
-from framework.portfolio.marks import MarketMarks
+from framework.portfolio.marks import MarketMarks, usable
 from framework.risk.limits.margin import worst_quantity
 from framework.runtime.desk_access import DeskAccess
 from framework.runtime.system import System
 from framework.simulation.costs import CostModel
 
 MARK_DIGITS = Context(prec=12, traps=[InvalidOperation])
+KEPT_PRICES = 1_024  # a price is asked for several times until the next quote
 
 
-class RoundedMarks:
-    """Marks without the noise of binary floats: a mid of two prices has few digits."""
-
-    def __init__(self, marks: MarketMarks) -> None:
-        self._marks = marks
-
-    def __call__(self, instrument: str) -> Decimal | None:
-        """Return the price to value an instrument at."""
-        price = self._marks(instrument)
-        return None if price is None else MARK_DIGITS.plus(price)
+def rounded(price: float | None) -> Decimal | None:
+    """Return a price without the noise of binary floats: a mid of two prices has few digits."""
+    number = usable(price)
+    return None if number is None else MARK_DIGITS.plus(number)
 
 
 class DeskHoldings(DeskAccess):
@@ -41,7 +37,8 @@ class DeskHoldings(DeskAccess):
     def __init__(self, system: System, currencies: Mapping[str, str]) -> None:
         """`currencies` are the accounts'."""
         DeskAccess.__init__(self, system)
-        self._marks = RoundedMarks(MarketMarks(system.engine.market))
+        number_of = lru_cache(KEPT_PRICES, typed=True)(rounded)  # 5 and 5.0 read differently
+        self._marks = MarketMarks(system.engine.market, number_of)
         self._currencies = currencies
         self._costs: dict[str, CostModel | None] = {
             account: venue.costs for venue in system.venues for account in venue.accounts

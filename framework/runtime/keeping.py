@@ -1,5 +1,6 @@
 """What a process keeps: order log, input log, snapshots and strategies' states, start to end."""
 
+import asyncio
 import os
 
 import anyio
@@ -60,6 +61,8 @@ class Keeping:
             self._inputs = inputs
             self._recorder = Recorder(inputs, clock)
         self._has_redelivered = False
+        self._writing = asyncio.Lock()  # held while a tick writes, in other threads too
+        self._is_closing = False
         self._system: System
         self._session: Session
         self._states: StateKeeper
@@ -124,19 +127,25 @@ class Keeping:
         self._session.resume_paper()
 
     async def run(self) -> None:
-        """Write inputs, states and snapshots, a few times a second, until cancelled."""
+        """Write inputs, states and snapshots, a few times a second, until closed or cancelled."""
         while True:
             await anyio.sleep(TICK_S)
-            if self._is_durable:
-                if self._has_redelivered:  # until then no cursor may move on
-                    self._states.check()
-                self._snapshots.check()
-            inputs = self._inputs
-            if inputs is not None and not inputs.failure:
-                try:
-                    await self._seams.blocking(inputs.sync)
-                except JournalError as error:
-                    self._fail(str(error))
+            async with self._writing:
+                if self._is_closing:
+                    return
+                await self._write()
+
+    async def _write(self) -> None:
+        if self._is_durable:
+            if self._has_redelivered:  # until then no cursor may move on
+                self._states.check()
+            self._snapshots.check()
+        inputs = self._inputs
+        if inputs is not None and not inputs.failure:
+            try:
+                await self._seams.blocking(inputs.sync)
+            except JournalError as error:
+                self._fail(str(error))
 
     def redeliver(self, run: Run) -> None:
         """Tell a strategy again what it may have missed."""
@@ -166,6 +175,7 @@ class Keeping:
 
     async def aclose(self) -> None:
         """Write what is left and let go of the files; a journal that cannot be written is told."""
+        self._is_closing = True  # no tick begins any more
         with anyio.move_on_after(FLUSH_S):
             try:
                 await self.log.flush()
@@ -174,7 +184,8 @@ class Keeping:
         await self.log.aclose()
         if self._inputs is not None:
             try:
-                await self._seams.blocking(self._inputs.close)
+                async with self._writing:  # the last one must not find them closed
+                    await self._seams.blocking(self._inputs.close)
             except JournalError as error:
                 log.error("inputs_not_closed", reason=str(error))
 

@@ -153,11 +153,11 @@ class Reconciling:
             if findings.is_settled or watch.look_count >= MOST_LOOKS:
                 watch.look_count = 0
                 certain_ns = watch.heard_since_ns + lag_ns
-                if not watch.is_ready and findings.asked_ns < certain_ns:
-                    await self._rest(watch, certain_ns)
-                    continue
-                self._settle(account, watch, findings)
-                await self._rest(watch, self._clock.now_ns + self._period_ns)
+                is_certain = findings.asked_ns >= certain_ns
+                if is_certain or watch.is_ready:
+                    self._settle(account, watch, findings)
+                now_ns = self._clock.now_ns
+                await self._rest(watch, now_ns + self._period_ns if is_certain else certain_ns)
             else:
                 await _wait(watch.alarm, self._soon_ns[account] / 1e9)
 

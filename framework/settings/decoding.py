@@ -5,7 +5,7 @@ Adapters, strategies and models decode their own sections with `decode_section`.
 
 import os
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal, InvalidOperation, Overflow, Rounded, Subnormal
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -18,6 +18,13 @@ from framework.settings.secrets import Secret, resolve_secret
 T = TypeVar("T")
 
 MOST_DIGITS = 28  # of the framework's decimal context: more would be rounded silently
+_WITHIN = Context(
+    prec=MOST_DIGITS,
+    Emin=-MOST_DIGITS,
+    Emax=MOST_DIGITS,
+    clamp=0,
+    traps=[InvalidOperation, Overflow, Subnormal, Rounded],
+)
 
 
 def decode_section(
@@ -86,7 +93,7 @@ def find_unreal(value: Any) -> Path | None:
 
 def is_representable(value: Decimal) -> bool:
     """Return whether `value` is finite and within 28 digits on either side of the point."""
-    if not value.is_finite():
+    try:
+        return _WITHIN.plus(value).is_finite()
+    except ArithmeticError:
         return False
-    digits = len(value.as_tuple().digits)
-    return digits <= MOST_DIGITS and (not value or abs(value.adjusted()) <= MOST_DIGITS)

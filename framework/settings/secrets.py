@@ -18,7 +18,7 @@ MASK = "***"
 LARGEST_FILE = 65_536  # bytes: a PEM key is below 10,000
 SHORTEST_REDACTED = 4  # characters: removing shorter ones would only garble the log
 
-_known: set[str] = set()
+_known: list[str] = []  # the longest first: one may contain another
 
 
 class Secret:
@@ -107,16 +107,14 @@ def remember(value: str) -> None:
     if len(value) >= SHORTEST_REDACTED:
         raw = value.encode(errors="surrogateescape")
         encoded = base64.b64encode(raw).decode().rstrip("=")
-        _known.update((value, encoded, raw.hex(), quote(raw, safe="")))
-        _known.update((json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]))
-        _known.add(repr(value)[1:-1])
+        forms = {value, encoded, raw.hex(), quote(raw, safe=""), repr(value)[1:-1]}
+        forms |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+        _known[:] = sorted(forms.union(_known), key=len, reverse=True)
 
 
 def redact(text: str) -> str:
     """Return `text` with every known secret value replaced by `***`."""
-    for value in sorted(
-        _known, key=len, reverse=True
-    ):  # the longest first: one may contain another
+    for value in _known:
         if value in text:
             text = text.replace(value, MASK)
     return text

@@ -14,6 +14,7 @@ from framework.errors import JournalDamaged, JournalError
 
 T = TypeVar("T")
 CONNECT_S = 10.0
+RENEW_S = 2.0  # a read waits for it on the loop, and the writer tries several times
 LOST = (  # what is said of a connection that ends while it is used; it counts as closed later
     asyncpg.PostgresConnectionError,
     asyncpg.exceptions.AdminShutdownError,
@@ -45,7 +46,7 @@ class PostgresConnection:
         self._thread = Thread(target=self._loop.run_forever, name="order-log-link", daemon=True)
         self._thread.start()
         try:
-            self._connection = self._wait_for(_connect(address, busy_s))
+            self._connection = self._wait_for(_connect(address, busy_s, CONNECT_S))
         except BaseException:
             self._end()
             raise
@@ -59,7 +60,7 @@ class PostgresConnection:
         """Connect again, to a session without locks. Raises JournalError where that fails."""
         if not self._connection.is_closed():
             self._loop.call_soon_threadsafe(self._connection.terminate)
-        self._connection = self._wait_for(_connect(self._address, self._busy_s))
+        self._connection = self._wait_for(_connect(self._address, self._busy_s, RENEW_S))
         self._is_broken = False
 
     def execute(self, statement: str, *values: object) -> str:
@@ -104,10 +105,12 @@ class PostgresConnection:
         self._loop.close()
 
 
-async def _connect(address: Address, busy_s: float) -> "asyncpg.Connection[asyncpg.Record]":
+async def _connect(
+    address: Address, busy_s: float, connect_s: float
+) -> "asyncpg.Connection[asyncpg.Record]":
     return await asyncpg.connect(
         address.url,
-        timeout=CONNECT_S,
+        timeout=connect_s,
         command_timeout=busy_s,
         server_settings={
             "application_name": f"headrace {os.getpid()}",

@@ -239,6 +239,40 @@ def test_r74_sessions_with_restarts_and_kills_in_between_verify(
     assert ", 0 entries" not in out
 
 
+def test_r01_r74_a_kill_within_what_a_command_leads_to_verifies(
+    sessions: Sessions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Another thread writes inputs at any time: the newest may be of an item that goes on."""
+    copies: list[Sessions] = []
+    append = InputLog.append
+
+    def torn(inputs: InputLog, payload: bytes) -> int:
+        position = append(inputs, payload)
+        if not copies and isinstance(_decode(payload), CommandIssued):
+            inputs.flush()
+            copies.append(sessions.killed_copy(tmp_path / "killed"))
+        return position
+
+    monkeypatch.setattr(InputLog, "append", torn)
+    sessions.play(bracket)
+    (after,) = copies
+    said = "its records end within what the last of them led to, as a kill leaves them"
+
+    assert after.verify() == 0, capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[1] == said
+
+    after.play(bracket)
+
+    assert after.verify() == 0, capsys.readouterr().out
+    out = capsys.readouterr().out.splitlines()
+    assert out[1] == said
+    assert out[2].startswith("session 2: ")
+    assert out.count(said) == 1
+
+
 def test_a_command_that_was_tampered_with_is_shown_with_its_place(
     sessions: Sessions, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -319,6 +353,22 @@ def test_an_order_log_with_more_than_follows_from_the_inputs_is_not_verified(
     assert f"the inputs end before what the order log has from entry {entry} on" in (
         capsys.readouterr().out
     )
+
+
+def test_inputs_that_end_within_an_item_whose_entries_are_there_are_not_verified(
+    sessions: Sessions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A kill leaves no entry without its inputs, so that none may be missing then."""
+    sessions.play(bracket)
+    records = sessions.inputs_recorded()
+    place = next(i for i, item in enumerate(records) if isinstance(item, CommandIssued))
+    sessions.rewrite_inputs(records[: place + 1])
+
+    assert sessions.verify() == 2
+
+    out = capsys.readouterr().out
+    assert "its records end within what the last of them led to" in out
+    assert "the inputs end before what the order log has from entry " in out
 
 
 def test_a_damaged_order_log_is_named_and_nothing_is_verified(

@@ -83,6 +83,24 @@ def test_an_order_leaves_under_our_id_in_the_gateways_words() -> None:
     play(main)
 
 
+def test_r21_an_order_that_is_given_twice_leaves_once_and_ends_nothing() -> None:
+    """R-21, R-29: the first is what the answers are about; the broker goes on."""
+
+    async def main() -> None:
+        async with world() as one:
+            await one.ready()
+            await one.sent("mine")
+            one.broker.send(submit("mine", price="2"))
+            await one.sent("other")
+
+            (error,) = one.heard(ErrorRaised)
+            assert error.error == "order mine was given twice: it is not sent again"
+            assert [body["client_order_id"] for body in one.gateway.bodies] == ["mine", "other"]
+            assert [fact.order_id for fact in one.heard(OrderAccepted)] == ["mine", "other"]
+
+    play(main)
+
+
 @pytest.mark.parametrize(
     ("trail", "said"),
     [

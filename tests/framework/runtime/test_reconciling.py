@@ -245,6 +245,27 @@ def test_pushes_that_begin_late_lead_to_a_look_and_leave_a_ready_account_ready()
     run(act, visibility_s=3.0)
 
 
+@pytest.mark.parametrize("visibility_s", [0.0, 3.0])
+def test_pushes_that_begin_while_a_ready_account_is_looked_at_lead_to_another_look(
+    visibility_s: float,
+) -> None:
+    """R-34: an answer of before knew nothing of a fill that no push told of either."""
+
+    async def act(scene: Scene, rig: Rig) -> None:
+        await scene.until(lambda: rig.is_ready)
+        order = scene.world.submit()
+        asked = scene.venue.count("balances")
+        await scene.until(lambda: scene.venue.count("balances") > asked)  # the last question
+        fill_behind_our_back(scene, order, seen_after_s=visibility_s * 0.98)
+        rig.shell.hears("main")
+        await anyio.sleep(visibility_s + 1)
+
+        assert order.status is OrderStatus.FILLED
+        assert rig.is_ready
+
+    run(act, visibility_s=visibility_s)
+
+
 def test_an_answer_from_before_the_reconnect_makes_nothing_ready() -> None:
     async def act(scene: Scene, rig: Rig) -> None:
         scene.venue.latency_s = 1

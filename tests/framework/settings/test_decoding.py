@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from framework.errors import ConfigError
-from framework.settings.decoding import decode_section
+from framework.settings.decoding import decode_section, is_representable
 from framework.settings.places import join_key, one_line, parent_key, section
 
 
@@ -134,3 +134,30 @@ def test_keys_join_and_part() -> None:
 def test_a_line_is_printable_and_short() -> None:
     assert one_line("a\nb\x1b[1m\u2028é") == "a\\nb\\x1b[1m\\u2028é"
     assert len(one_line("x" * 10_000)) == 400
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0", True),
+        ("0E+999999", True),
+        ("-0E-60", True),
+        ("9" * 28, True),
+        ("1" + "0" * 28, False),  # 29 digits, though the last ones are zeros
+        ("1." + "0" * 27, True),
+        ("1." + "0" * 28, False),
+        ("9" * 28 + "E+1", True),
+        ("9" * 28 + "E+2", False),
+        ("9" * 28 + "E-55", True),
+        ("9" * 28 + "E-56", False),
+        ("1E-28", True),
+        ("9E-29", False),
+        ("Infinity", False),
+        ("NaN", False),
+        ("sNaN", False),
+    ],
+)
+def test_a_number_of_28_digits_on_either_side_of_the_point_is_kept_exactly(
+    text: str, *, expected: bool
+) -> None:
+    assert is_representable(Decimal(text)) is expected

@@ -139,6 +139,14 @@ def test_every_form_of_a_known_secret_is_taken_out_of_text() -> None:
         assert "pl4nted" not in redact(form)
 
 
+def test_a_secret_that_contains_one_known_before_it_is_taken_out_whole() -> None:
+    Secret("inner-value")
+    Secret("outer/inner-value/outer")
+
+    assert redact("outer/inner-value/outer") == "***"
+    assert redact("inner-value") == "***"
+
+
 @pytest.mark.parametrize(
     ("where", "key"),
     [
