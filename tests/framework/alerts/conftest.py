@@ -19,4 +19,4 @@ def logs() -> Iterator[list[Any]]:
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Know no secret of another test."""
-    monkeypatch.setattr(secrets, "_known", set())
+    monkeypatch.setattr(secrets, "_known", [])

@@ -12,7 +12,7 @@ from framework.settings import secrets
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Know no secret of another test."""
-    monkeypatch.setattr(secrets, "_known", set())
+    monkeypatch.setattr(secrets, "_known", [])
 
 
 def write(folder: Path, *alerts: str, mode: str = "paper") -> str:
