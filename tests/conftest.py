@@ -16,7 +16,7 @@ from tests.real_data import real_data_directory
 settings.register_profile(  # nothing that a busy machine decides
     "default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True, max_examples=25)
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=2_000)
 _DEFAULT_PROFILE = "ci" if "CI" in os.environ else "default"
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", _DEFAULT_PROFILE))

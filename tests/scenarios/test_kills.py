@@ -1,6 +1,6 @@
 """R-01: a trader killed with -9 again and again, against a broker in another process.
 
-13 kills in the suite; `HEADRACE_KILLS=1000`, as `make soak` sets it, for more.
+Eight kills in the suite; `HEADRACE_KILLS=1000`, as `make soak` sets it, for more.
 """
 
 import os
@@ -10,7 +10,7 @@ import pytest
 
 from tests.crash.harness import Round
 
-KILLS = int(os.environ.get("HEADRACE_KILLS", "13"))
+KILLS = int(os.environ.get("HEADRACE_KILLS", "8"))
 KILLS_PER_ROUND = 13  # on one journal, with one broker
 pytestmark = [pytest.mark.socket, pytest.mark.kill]
 
